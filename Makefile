@@ -1,0 +1,42 @@
+# Everything a person or CI does with this project. `make run` and `make test` set themselves up on a fresh checkout.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := app.py studio pipelines queue_backend bench tests
+
+.PHONY: run test check format bench clean
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11: install it, or name yours with 'make PYTHON=...'."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.runtime
+
+run: $(VENV)/.runtime  ## start the studio on http://127.0.0.1:7860 with the demo models
+	STUDIO_MODELS=$${STUDIO_MODELS:-demo} $(BIN)/python app.py
+
+test: $(VENV)/.dev  ## the whole suite, fast tests first, a real browser last
+	@sh tests/ensure_chromium.sh $(BIN)/python
+	$(BIN)/python -m pytest tests/test_architecture.py tests/unit tests/integration tests/faults tests/browser
+
+check: $(VENV)/.dev  ## format, lint, types, import arrows
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## write the format and the fixes that are safe
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/.dev  ## measure, print a table, write bench/results.json
+	$(BIN)/python -m bench
+
+clean:  ## remove the environment and caches; never data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,46 @@
+"""OurVidz Studio. `python app.py` starts it; everything is set by environment variables (see README.md)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from pydantic import ValidationError
+
+from pipelines.contract import ModelMissing
+from studio import VERSION
+from studio.logs import configure_logging
+from studio.settings import Settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="OurVidz Studio. Settings are environment variables: see README.md.")
+    parser.add_argument("--version", action="version", version=f"OurVidz Studio {VERSION}")
+    parser.parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit("\n".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()))
+    logs = settings.data_path / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    configure_logging(logs, settings.log_level)
+    # Before Gradio is imported: its uploads and caches stay inside the data folder, and it reports to nobody.
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.data_path / "gradio")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"  # it tabulates this many past events after each one
+
+    from studio.bootstrap import CannotStart, build  # noqa: PLC0415
+    from studio.serving import serve  # noqa: PLC0415
+
+    try:
+        studio = build(settings)
+    except (CannotStart, ModelMissing) as error:
+        sys.exit(str(error))
+    logging.getLogger("studio").info("OurVidz Studio %s: open %s", VERSION, settings.address)
+    serve(studio)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Schedulers by name, and the few-step UNet of fast jobs."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    UNet2DConditionModel,
+    UniPCMultistepScheduler,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from pipelines.contract import InvalidRequest, ModelMissing
+from pipelines.memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+# Below this many steps a schedule must start at the last training timestep, or the picture stays grey and
+# unfinished (Lin et al., arXiv:2305.08891, section 3.3).
+FEW_STEPS = 12
+LCM_TEACHER_STEPS = 50
+
+_SCHEDULERS: Mapping[str, tuple[Any, dict[str, Any]]] = {
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler_a": (EulerAncestralDiscreteScheduler, {}),
+    "dpmpp_2m": (DPMSolverMultistepScheduler, {"use_karras_sigmas": False}),
+    "dpmpp_2m_karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    # Clipping to [-1, 1] is for models of pixels; latents reach further.
+    "ddim": (DDIMScheduler, {"clip_sample": False}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "lcm": (LCMScheduler, {}),
+}
+
+
+def build_scheduler(name: str, config: Mapping[str, Any], steps: int) -> Any:
+    """Return a fresh scheduler `name` for one job of `steps` steps, from the checkpoint's own scheduler `config`.
+
+    The prediction type and noise schedule stay the checkpoint's. The scheduler carries `clean_sample`: its estimate of
+    the noise-free latents after the last step, which previews show. Raises InvalidRequest for an unknown name.
+    """
+    if name not in _SCHEDULERS:
+        raise InvalidRequest(f"There is no scheduler {name!r}. Choose one of {', '.join(_SCHEDULERS)}.")
+    scheduler_class, overrides = _SCHEDULERS[name]
+    if steps <= FEW_STEPS:
+        overrides = {**overrides, "timestep_spacing": "trailing"}
+    if name == "lcm":
+        overrides = {**overrides, "original_inference_steps": max(LCM_TEACHER_STEPS, steps)}
+    return _remembering(scheduler_class).from_config(config, **overrides)
+
+
+@functools.cache
+def _remembering(scheduler_class: Any) -> Any:
+    """Return a subclass that keeps the clean sample which every scheduler computes and pipelines throw away."""
+
+    @functools.wraps(scheduler_class.step)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = scheduler_class.step(self, *args, **kwargs)
+        # The multistep solvers return the next sample only, but keep their converted (clean) model outputs.
+        self.clean_sample = result[1] if len(result) > 1 else self.model_outputs[-1]
+        return result
+
+    return type(scheduler_class.__name__, (scheduler_class,), {"step": step, "clean_sample": None})
+
+
+def load_few_step_unet(path: str, base: Any, dtype: torch.dtype) -> Any:
+    """Return a distilled UNet from a folder, or from a .safetensors file in diffusers' key layout shaped as `base`.
+
+    SDXL-Lightning and SDXL-Hyper publish such files. Raises ModelMissing where the weights do not fit.
+    """
+    try:
+        if Path(path).is_dir():
+            return UNet2DConditionModel.from_pretrained(path, dtype=dtype, use_safetensors=True, local_files_only=True)
+        unet = UNet2DConditionModel.from_config(base.config).to(dtype)
+        unet.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
+        logger.exception("few-step weights %s do not load", path)
+        raise ModelMissing(f"The few-step weights {Path(path).name} do not fit this SDXL checkpoint.") from error
+    return unet

@@ -1,0 +1,133 @@
+"""What one SDXL request turns into: a pipeline of shared parts with a scheduler of its own, and its arguments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diffusers import (
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from pipelines.acceleration import build_scheduler
+from pipelines.checkpoints import Checkpoint
+from pipelines.contract import GenerationRequest, InvalidRequest
+from pipelines.latents import encode, pixels_from_image
+from pipelines.recipes import QUALITIES, recipe
+from pipelines.references import open_mask, open_picture
+
+MAX_PICTURES = 6
+DEFAULT_STRENGTH = 0.6
+INPAINT_STRENGTH = 1.0
+SEAM_BLUR_PX = 4
+_PIPELINE_CLASSES: dict[str, Any] = {
+    "text": StableDiffusionXLPipeline,
+    "image": StableDiffusionXLImg2ImgPipeline,
+    "inpaint": StableDiffusionXLInpaintPipeline,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdxlJob:
+    """One job, ready to denoise. `mode` is text, image or inpaint; `strength` is None for text.
+
+    `arguments` are what the pipeline's call takes beside the prompts, the seeds and the guidance. `few_step` says that
+    the distilled UNet draws. `picture` and `mask` are set when inpainting.
+    """
+
+    mode: str
+    pipe: Any
+    scheduler: Any
+    scheduler_name: str
+    arguments: dict[str, Any]
+    strength: float | None = None
+    few_step: bool = False
+    picture: Image.Image | None = None
+    mask: Image.Image | None = None
+
+    def finish(self, pixels: NDArray[np.uint8]) -> Image.Image:
+        """Return the decoded picture, with the reference's own pixels outside the mask: the VAE would soften them."""
+        image = Image.fromarray(pixels)
+        if self.picture is None or self.mask is None:
+            return image
+        return Image.composite(image, self.picture, self.mask.filter(ImageFilter.GaussianBlur(SEAM_BLUR_PX / 2)))
+
+
+def plan_job(base: Any, checkpoint: Checkpoint, request: GenerationRequest, few_step_unet: Any | None) -> SdxlJob:
+    """Return the job of `request` on the parts of the loaded pipeline `base`. Raises InvalidRequest.
+
+    A strength of 1 without a mask ignores the reference picture. Few steps at low strength would leave nothing to do,
+    so as many steps are planned as it takes to run one.
+    """
+    _check(checkpoint, request)
+    mode, strength = _mode(request)
+    few_step = few_step_unet is not None and request.quality == "fast"
+    steps = request.steps if strength is None else max(request.steps, math.ceil(1 / strength))
+    scheduler_name = request.scheduler or recipe(checkpoint, request.quality).scheduler
+    scheduler = build_scheduler(scheduler_name, base.scheduler.config, steps)
+    pipe = _assemble(mode, base, scheduler, few_step_unet if few_step else base.unet)
+    arguments: dict[str, Any] = {"num_inference_steps": steps}
+    picture = mask = None
+    if mode == "text":
+        arguments |= {"width": request.width, "height": request.height}
+    else:
+        assert request.image is not None
+        picture = open_picture(request.image, request.width, request.height)
+        arguments |= {"strength": strength, "image": encode(base.vae, pixels_from_image(picture)).to(pipe.unet.dtype)}
+    if mode == "inpaint":
+        assert request.image is not None
+        assert request.mask is not None
+        mask = open_mask(request.mask, request.image, request.width, request.height)
+        arguments |= {"mask_image": mask, "width": request.width, "height": request.height}
+    return SdxlJob(
+        mode=mode,
+        pipe=pipe,
+        scheduler=scheduler,
+        scheduler_name=scheduler_name,
+        arguments=arguments,
+        strength=strength,
+        few_step=few_step,
+        picture=picture,
+        mask=mask,
+    )
+
+
+def _check(checkpoint: Checkpoint, request: GenerationRequest) -> None:
+    multiple = checkpoint.size_multiple_px
+    if not 1 <= len(request.seeds) <= MAX_PICTURES:
+        raise InvalidRequest(f"Ask for 1 to {MAX_PICTURES} pictures, not {len(request.seeds)}.")
+    if min(request.width, request.height) < multiple or request.width % multiple or request.height % multiple:
+        raise InvalidRequest(f"Width and height must be multiples of {multiple} pixels for {checkpoint.name}.")
+    if request.steps < 1:
+        raise InvalidRequest("At least one step is needed.")
+    if request.quality not in QUALITIES:
+        raise InvalidRequest(f"There is no quality {request.quality!r}. Choose one of {', '.join(QUALITIES)}.")
+    if request.mask is not None and request.image is None:
+        raise InvalidRequest("A mask needs the picture it belongs to.")
+    if request.strength is not None and not 0 < request.strength <= 1:
+        raise InvalidRequest("The strength must be above 0 and at most 1.")
+
+
+def _mode(request: GenerationRequest) -> tuple[str, float | None]:
+    if request.mask is not None:
+        return "inpaint", request.strength or INPAINT_STRENGTH
+    if request.image is not None and request.strength != 1:
+        return "image", request.strength or DEFAULT_STRENGTH
+    return "text", None
+
+
+def _assemble(mode: str, base: Any, scheduler: Any, unet: Any) -> Any:
+    """Build a pipeline over the shared parts by its constructor: `from_pipe` would cast them to float32."""
+    pipe = _PIPELINE_CLASSES[mode](
+        **(base.components | {"scheduler": scheduler, "unet": unet}),
+        force_zeros_for_empty_prompt=base.config.force_zeros_for_empty_prompt,
+        add_watermarker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

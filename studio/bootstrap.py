@@ -1,0 +1,224 @@
+"""Builds the studio from its settings: the only place that constructs concrete services."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from pipelines.checkpoints import Checkpoint, resolve
+from pipelines.recipes import recipe
+from queue_backend.errors import RunError
+from queue_backend.gradio_queue import GradioTicketQueue
+from queue_backend.messages import WorkerSpec
+from queue_backend.orchestrator import Orchestrator
+from queue_backend.worker_process import Patience
+from studio import VERSION
+from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
+from studio.database.engine import Database
+from studio.media.storage import MediaStorage
+from studio.people import Person
+from studio.services.accounts import local_person
+from studio.services.announcing import Announcer
+from studio.services.container import PersonFor, RequestLike, Services
+from studio.services.delivery import Delivery
+from studio.services.execution import Execution
+from studio.services.feed import JobFeed
+from studio.services.jobs import JobService
+from studio.services.leases import JobLeases
+from studio.services.library import LibraryService
+from studio.services.owners import this_process
+from studio.services.policy import ContentPolicy
+from studio.services.projects import ProjectService
+from studio.services.rendering import JobViews
+from studio.services.standing import Standings
+from studio.services.sweeper import Sweeper
+from studio.services.uploads import UploadService
+from studio.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_ESTIMATES_S = {True: (2.0, 5.0), False: (5.0, 12.0)}
+"""Run times (fast, high) assumed until there are runs to learn from: demo models on two CPU cores, SDXL on 48 GB."""
+SMALLEST_SHARE, LARGEST_SHARE = 0.5, 2.0
+"""Shortest and longest side offered, as shares of the native one: further off, SDXL repeats or loses its subject."""
+PEOPLE_ARE_MISSING = (
+    "This version knows one person only, without sign-in, so it must not be reachable by others. "
+    "Set STUDIO_HOST=127.0.0.1 and STUDIO_AUTH=local, and use a tunnel to reach it from elsewhere."
+)
+
+
+class CannotStart(Exception):
+    """The settings ask for something that cannot be had. The message says what to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    """Everything that runs, built and wired. `lanes` maps each lane to its number of workers."""
+
+    settings: Settings
+    services: Services
+    lanes: Mapping[str, int]
+    ticket_secret: str
+    tickets: GradioTicketQueue
+    execution: Execution
+    announcer: Announcer
+    leases: JobLeases
+    sweeper: Sweeper
+    database: Database
+    storage: MediaStorage
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take up the work that is waiting, and hand back what still runs in the end."""
+        self.announcer.bind(asyncio.get_running_loop())
+        await asyncio.to_thread(self.leases.reset_orphans)
+        background = [
+            asyncio.create_task(self.services.feed.run(), name="feed"),
+            asyncio.create_task(self.sweeper.run(), name="sweeper"),
+            asyncio.create_task(self._warm_up(), name="warm up"),
+        ]
+        try:
+            yield
+        finally:
+            await self.execution.stop(self.settings.stop_grace_s)
+            await self.services.orchestrator.stop(grace_s=1.0)
+            await self.tickets.aclose()
+            for task in background:
+                task.cancel()
+            for task in background:
+                with suppress(asyncio.CancelledError):
+                    await task
+            self.database.close()
+
+    async def _warm_up(self) -> None:
+        """Start the workers, so that the first job does not wait for their imports. Models load with the first job."""
+        for lane in self.lanes:
+            try:
+                await self.services.orchestrator.prepare(lane)
+            except RunError:
+                log.exception("The workers of lane %s could not be started; its first job tries again.", lane)
+
+
+def build(settings: Settings) -> Studio:
+    """Make the data folder and the database ready and wire every service. Raises CannotStart or ModelMissing."""
+    if settings.auth_mode != "local":
+        raise CannotStart(PEOPLE_ARE_MISSING)
+    scratch = settings.data_path / "scratch"
+    logs = settings.data_path / "logs"
+    for folder in (scratch, logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    database.migrate()
+
+    catalog = build_catalog_of(settings)
+    lanes = {"sdxl": settings.sdxl_workers}
+    storage = MediaStorage(settings.storage)
+    orchestrator = Orchestrator(
+        {lane: [worker_spec(settings, lane)] * count for lane, count in lanes.items()},
+        logs,
+        Patience(idle_exit_s=settings.worker_idle_exit_s),
+    )
+    views = JobViews(Standings(database, catalog, lanes))
+    feed = JobFeed(database, views)
+    secret = secrets.token_urlsafe(32)
+    tickets = GradioTicketQueue(secret)
+    announcer = Announcer(tickets, feed)
+    leases = JobLeases(database, this_process(), lane_workers=lanes)
+    uploads = UploadService(database, storage)
+    execution = Execution(
+        leases=leases,
+        orchestrator=orchestrator,
+        delivery=Delivery(storage, VERSION),
+        references=uploads,
+        catalog=catalog,
+        scratch_root=scratch,
+        poke=feed.poke,
+    )
+    local = local_person(database)
+    services = Services(
+        jobs=JobService(database, catalog, ContentPolicy(settings.banned_terms), views, announcer),
+        library=LibraryService(database, storage),
+        projects=ProjectService(database),
+        uploads=uploads,
+        feed=feed,
+        orchestrator=orchestrator,
+        catalog=catalog,
+        person_for=_always(local),
+    )
+    return Studio(
+        settings=settings,
+        services=services,
+        lanes=lanes,
+        ticket_secret=secret,
+        tickets=tickets,
+        execution=execution,
+        announcer=announcer,
+        leases=leases,
+        sweeper=Sweeper(leases, announcer, scratch),
+        database=database,
+        storage=storage,
+    )
+
+
+def build_catalog_of(settings: Settings) -> Catalog:
+    """The job types with the recipes and sizes of the checkpoints in use. Raises ModelMissing."""
+    checkpoint = sdxl_checkpoint(settings)
+    fast, high = (recipe(checkpoint, quality) for quality in ("fast", "high"))
+    types = sdxl_types(
+        fast=Defaults(steps=fast.steps, guidance=fast.guidance, scheduler=fast.scheduler),
+        high=Defaults(steps=high.steps, guidance=high.guidance, scheduler=high.scheduler),
+        expected_s=FIRST_ESTIMATES_S[checkpoint.demo],
+    )
+    return build_catalog(types, {"sdxl": pixel_rules(checkpoint)})
+
+
+def sdxl_checkpoint(settings: Settings) -> Checkpoint:
+    """The SDXL checkpoint that the settings name."""
+    return resolve("sdxl", _model_setting(settings), few_step=settings.sdxl_few_step)
+
+
+def worker_spec(settings: Settings, lane: str) -> WorkerSpec:
+    """What the lane's worker processes hold."""
+    options = {
+        "checkpoint": _model_setting(settings),
+        "few_step": settings.sdxl_few_step,
+        "cache_dir": str(settings.models_path),
+    }
+    return WorkerSpec(
+        lane=lane,
+        factory=f"pipelines.{lane}:create",
+        options=options,
+        environment={"TRANSFORMERS_VERBOSITY": "error"},  # its remarks about a missing torchvision are harmless
+    )
+
+
+def pixel_rules(checkpoint: Checkpoint) -> PixelRules:
+    """The sizes that `checkpoint` can make."""
+    multiple = checkpoint.size_multiple_px
+
+    def on_grid(share: float) -> int:
+        return max(multiple, round(checkpoint.native_size_px * share / multiple) * multiple)
+
+    return PixelRules(
+        native=checkpoint.native_size_px,
+        multiple=multiple,
+        smallest=on_grid(SMALLEST_SHARE),
+        largest=on_grid(LARGEST_SHARE),
+    )
+
+
+def _model_setting(settings: Settings) -> str:
+    return settings.sdxl_model or ("demo" if settings.uses_demo_models else "full")
+
+
+def _always(person: Person) -> PersonFor:
+    """Local mode: whoever asks is the one person."""
+
+    def person_for(request: RequestLike, /) -> Person:
+        return person
+
+    return person_for

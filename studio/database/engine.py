@@ -1,0 +1,134 @@
+"""The database: connections, transactions, the clock and the change counter."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
+
+from studio.database.isolation import PERSON_ID, READ_ONLY, isolate
+from studio.database.schema import ChangeCounter
+from studio.people import Person
+
+SQLITE_BUSY_TIMEOUT_MS = 15_000
+"""How long a writer waits for the one before it. Writers here take milliseconds; a loaded machine may pause them."""
+POOL_SIZE = 20
+MAX_OVERFLOW = 30
+"""Together more connections than the threads that call services (AnyIO keeps 40)."""
+COUNTER_ROW = 1
+
+
+class DatabaseClock(FunctionElement[float]):
+    """Seconds since 1970 UTC by the database's own clock, so that leases do not depend on any machine's."""
+
+    type = Double()
+    name = "db_now"
+    inherit_cache = True
+
+
+@compiles(DatabaseClock)
+def _standard_clock(element: DatabaseClock, compiler: Any, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
+@compiles(DatabaseClock, "sqlite")
+def _sqlite_clock(element: DatabaseClock, compiler: Any, **kw: Any) -> str:
+    # unixepoch('subsec') needs SQLite 3.42; 2440587.5 is the Julian day of 1970-01-01T00:00Z.
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+def db_now() -> DatabaseClock:
+    """The SQL expression of the present moment: seconds since 1970 UTC, to the millisecond or better."""
+    return DatabaseClock()
+
+
+def next_revision(session: Session) -> int:
+    """The next change number. Its row stays locked until the commit: take it after the rows it is for."""
+    counter = update(ChangeCounter).where(ChangeCounter.id == COUNTER_ROW).values(last=ChangeCounter.last + 1)
+    revision: int = session.execute(counter.returning(ChangeCounter.last)).scalar_one()
+    return revision
+
+
+class _StudioSession(Session):
+    """A session that `isolation.py` watches over."""
+
+
+isolate(_StudioSession)
+
+
+class Database:
+    """One database, by its SQLAlchemy URL. Building one opens nothing; connections open when first used."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._writers = create_engine(self._url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW)
+        if self._writers.dialect.name == "sqlite":
+            event.listen(self._writers, "connect", _set_up_sqlite)
+            event.listen(self._writers, "begin", _begin_sqlite)
+        self._readers = self._writers.execution_options(read_only=True, postgresql_readonly=True)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for tests that count statements and for tools."""
+        return self._writers
+
+    @contextmanager
+    def as_person(self, person: Person, *, write: bool = True) -> Iterator[Session]:
+        """One transaction that sees and writes `person`'s rows only; commits on success, rolls back on an error.
+
+        `write=False` opens it for reading, which waits for nobody. Rows stay usable after the end.
+        """
+        with self._session(write, {PERSON_ID: person.id}) as session:
+            yield session
+
+    @contextmanager
+    def as_system(self, *, write: bool = True) -> Iterator[Session]:
+        """One transaction that sees everybody's rows: for leases, the sweep, the feed and the queue's figures."""
+        with self._session(write, {}) as session:
+            yield session
+
+    @contextmanager
+    def _session(self, write: bool, info: dict[str, Any]) -> Iterator[Session]:
+        engine = self._writers if write else self._readers
+        session = _StudioSession(engine, expire_on_commit=False, info={**info, READ_ONLY: not write})
+        with session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Makes the folder of a SQLite file. Safe to call from two processes at once."""
+        if self._url.drivername.startswith("sqlite") and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        with self._writers.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._writers.dispose()
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver must not open transactions by itself: `_begin_sqlite` says which kind.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another wrote in between; writers lock at
+    # the start instead and wait their turn. Readers lock nothing and see one moment of the database.
+    reading = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN DEFERRED" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,123 @@
+"""How a picture came to be, written into its own PNG file where other tools look for it.
+
+Three text chunks: `parameters`, the lines that AUTOMATIC1111's web UI introduced and most tools read; `ourvidz`, the
+same facts as JSON; and an XMP packet whose Iptc4xmpExt:DigitalSourceType says that the picture was made by a model
+(https://cv.iptc.org/newscodes/digitalsourcetype/). None of them names the person.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from xml.sax.saxutils import escape
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studio.media.png import BrokenPng, chunks, keyword_of, plain_text, with_texts
+
+PARAMETERS = "parameters"
+FACTS = "ourvidz"
+XMP = "XML:com.adobe.xmp"
+MAX_FACTS_BYTES = 256 * 1024
+"""A longer JSON chunk is not read: prompts of the allowed length take at most a third of it."""
+_MAX_CHUNKS = 64
+_SCHEME = "http://cv.iptc.org/newscodes/digitalsourcetype"
+
+Text = Annotated[str, Field(max_length=8000)]
+Name = Annotated[str, Field(max_length=200)]
+
+
+class Provenance(BaseModel):
+    """The facts of one picture. Sizes in pixels; `mode` says what it was made from besides the prompt; `model_hash`
+    identifies the checkpoint; `receipt` is what the pipeline reported (JSON values)."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    prompt: Text
+    negative_prompt: Text = ""
+    enhanced_prompt: Text | None = None
+    job_type: Name
+    job_id: Name
+    index: int = Field(ge=0)
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    steps: int = Field(ge=0)
+    guidance: float
+    seed: int = Field(ge=0)
+    scheduler: Name
+    mode: Literal["text_to_image", "image_to_image", "inpainting"] = "text_to_image"
+    strength: float | None = None
+    model: Name
+    model_hash: Name | None = None
+    version: Name
+    receipt: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def source_type(self) -> str:
+        """The IPTC digital source type: made by a model alone, or composed with a picture that somebody brought."""
+        made_alone = self.mode == "text_to_image"
+        return f"{_SCHEME}/{'trainedAlgorithmicMedia' if made_alone else 'compositeWithTrainedAlgorithmicMedia'}"
+
+
+def stamp_png(source: Path, facts: Provenance) -> bytes:
+    """The PNG at `source` with `facts` inside. The compressed pixels are copied byte for byte.
+
+    Raises `studio.media.png.BrokenPng` where `source` is no whole PNG.
+    """
+    texts = {PARAMETERS: parameters(facts), FACTS: facts.model_dump_json(ensure_ascii=True), XMP: xmp_packet(facts)}
+    return with_texts(source.read_bytes(), texts)
+
+
+def read_png(source: Path | bytes) -> Provenance | None:
+    """The facts inside a PNG that the studio made; None for any other, and for one whose facts make no sense.
+
+    Safe for any bytes: reads a bounded number of chunks before the pixels, unpacks nothing that is compressed.
+    """
+    png = source.read_bytes() if isinstance(source, Path) else source
+    try:
+        for number, chunk in enumerate(chunks(png, verify=False)):
+            if chunk.name == b"IDAT" or number >= _MAX_CHUNKS:
+                return None
+            if keyword_of(chunk) == FACTS and len(chunk.data) <= MAX_FACTS_BYTES:
+                return Provenance.model_validate_json(plain_text(chunk) or "")
+    except (BrokenPng, ValidationError):
+        return None
+    return None
+
+
+def parameters(facts: Provenance) -> str:
+    """The facts in the lines of AUTOMATIC1111's web UI: prompt, negative prompt, and `name: value` pairs."""
+    values: dict[str, object] = {
+        "Steps": facts.steps,
+        "Sampler": facts.scheduler,
+        "CFG scale": f"{facts.guidance:g}",
+        "Seed": facts.seed,
+        "Size": f"{facts.width}x{facts.height}",
+        "Model hash": facts.model_hash,
+        "Model": facts.model,
+        "Denoising strength": None if facts.strength is None else f"{facts.strength:g}",
+        "Version": f"OurVidz {facts.version}",
+    }
+    pairs = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in values.items() if value is not None)
+    negative = f"\nNegative prompt: {facts.negative_prompt}" if facts.negative_prompt else ""
+    return f"{facts.enhanced_prompt or facts.prompt}{negative}\n{pairs}".strip()
+
+
+def xmp_packet(facts: Provenance) -> str:
+    """The XMP packet (ISO 16684-1), read-only and without padding. Its byte order mark is no Latin-1 character, so
+    `with_texts` writes it as iTXt, the one chunk in which XMP is looked for."""
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+        f"<xmp:CreatorTool>{escape(f'OurVidz Studio {facts.version}')}</xmp:CreatorTool>"
+        f"<Iptc4xmpExt:DigitalSourceType>{facts.source_type}</Iptc4xmpExt:DigitalSourceType>"
+        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    )
+
+
+def _quoted(value: str) -> str:
+    """Readers split the pairs at commas, colons and line ends, and take a JSON string where a value holds one."""
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",:\n") else value

@@ -1,0 +1,213 @@
+"""Takes one job through: claim, request, run on a worker, store, deliver. A ticket of a lane ends here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.contract import GenerationRequest, GenerationResult, Progress, Stage
+from queue_backend.errors import RunFailed, WorkerLost
+from queue_backend.orchestrator import Orchestrator
+from studio.catalog import Catalog, JobType
+from studio.errors import InvalidInput
+from studio.services.failures import public_failure
+from studio.services.leases import Claim, JobLeases, LeaseLost
+from studio.services.relay import Relay
+
+if TYPE_CHECKING:
+    from studio.services.delivery import Delivery
+    from studio.services.uploads import UploadService
+
+log = logging.getLogger(__name__)
+
+HAND_BACK_GRACE_S = 5.0
+"""How long a stopped run may take to give its job back."""
+
+
+class Execution:
+    """Runs jobs. Belongs to one event loop. `poke` tells the feed that a job has changed."""
+
+    def __init__(
+        self,
+        *,
+        leases: JobLeases,
+        orchestrator: Orchestrator,
+        delivery: Delivery,
+        references: UploadService,
+        catalog: Catalog,
+        scratch_root: Path,
+        poke: Callable[[], None],
+    ) -> None:
+        self._leases = leases
+        self._orchestrator = orchestrator
+        self._delivery = delivery
+        self._references = references
+        self._catalog = catalog
+        self._scratch_root = scratch_root
+        self._poke = poke
+        self._stopping = False
+        self._runs: set[asyncio.Task[bool]] = set()
+
+    async def run_next(self, lane: str) -> bool:
+        """Take the next job of `lane` to its end. False if there was none to take.
+
+        A caller that goes away leaves the job running.
+        """
+        if self._stopping:
+            return False
+        work = asyncio.create_task(self._claim_and_perform(lane), name=f"run_next {lane}")
+        self._runs.add(work)
+        work.add_done_callback(self._runs.discard)
+        return await asyncio.shield(work)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more jobs; let those that run finish for `grace_s` seconds, then give them back."""
+        self._stopping = True
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=grace_s)
+        for run in self._runs:
+            run.cancel()
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=HAND_BACK_GRACE_S)
+
+    async def _claim_and_perform(self, lane: str) -> bool:
+        claiming = asyncio.ensure_future(asyncio.to_thread(self._leases.claim, lane))
+        try:
+            claim = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claim = await claiming
+            if claim is not None:
+                await self._write(claim, self._leases.hand_back, claim)
+            raise
+        if claim is None:
+            return False
+        log.info("Job %s (%s), attempt %d, begins.", claim.job_id, claim.type, claim.attempt)
+        self._poke()
+        try:
+            await self._perform(claim)
+        finally:
+            self._poke()
+        return True
+
+    async def _perform(self, claim: Claim) -> None:
+        """Run the claimed job and record how it ended, whichever way."""
+        relay = Relay(self._leases, claim, self._poke, lambda: self._orchestrator.cancel(claim.lease_token))
+        try:
+            async with self._scratch(claim) as scratch, _relaying(relay):
+                await self._generate_and_deliver(claim, scratch, relay)
+        except asyncio.CancelledError:
+            log.info("Job %s is given back, since the studio stops.", claim.job_id)
+            await self._write(claim, self._leases.hand_back, claim)
+            raise
+        except LeaseLost as lost:
+            log.warning("%s Its result is dropped.", lost)
+        # The edge of a job: whatever went wrong inside must end in its row and in the log, since nobody reads tickets.
+        except Exception as error:
+            await self._record_failure(claim, relay, error)
+
+    async def _generate_and_deliver(self, claim: Claim, scratch: Path, relay: Relay) -> None:
+        kind = self._kind(claim)
+        # Until the pipeline says otherwise: a worker that starts first has this to be waited for as well.
+        await relay.report(Progress(stage=Stage.LOADING, fraction=0.0))
+        request = await asyncio.to_thread(self._request, claim, kind, scratch)
+        result: GenerationResult = await self._orchestrator.run(claim.lane, claim.lease_token, request, relay.report)
+        await relay.report(Progress(stage=Stage.STORING, fraction=1.0))
+        await relay.flush(renew=True)
+        if relay.lost:
+            raise LeaseLost(f"Attempt {claim.attempt} of job {claim.job_id} lost its lease while it ran.")
+        if relay.cancel_requested:
+            await asyncio.to_thread(self._leases.cancelled, claim)
+            return
+        assets = await asyncio.to_thread(self._delivery.store, claim, result, kind)
+        timings = _timings(relay.timings, result.timings_s)
+        await asyncio.to_thread(self._leases.deliver, claim, assets, timings, result.receipt)
+        log.info("Job %s is completed with %d assets.", claim.job_id, len(assets))
+
+    def _kind(self, claim: Claim) -> JobType:
+        kind = self._catalog.types.get(claim.type)
+        if kind is None:
+            raise InvalidInput(f"This studio does not make {claim.type} any more.")
+        return kind
+
+    def _request(self, claim: Claim, kind: JobType, scratch: Path) -> GenerationRequest:
+        config = claim.config
+        image, mask = (
+            None if reference is None else self._references.path_for(claim.user_id, reference, scratch)
+            for reference in (config.image, config.mask)
+        )
+        return GenerationRequest(
+            job_id=claim.job_id,
+            quality=kind.quality,
+            prompt=claim.enhanced_prompt or claim.prompt,
+            negative_prompt=claim.negative_prompt,
+            width=config.width,
+            height=config.height,
+            steps=config.steps,
+            guidance=config.guidance,
+            seeds=config.seeds,
+            scheduler=config.scheduler,
+            image=image,
+            mask=mask,
+            strength=config.strength,
+            scratch=scratch,
+        )
+
+    async def _record_failure(self, claim: Claim, relay: Relay, error: Exception) -> None:
+        if relay.lost:
+            log.warning("Job %s had lost its lease when its run ended: %s", claim.job_id, error)
+        elif isinstance(error, RunFailed) and error.code == "cancelled" and relay.cancel_requested:
+            log.info("Job %s was stopped on request.", claim.job_id)
+            await self._write(claim, self._leases.cancelled, claim)
+        elif isinstance(error, WorkerLost) and self._stopping:
+            log.info("Job %s is given back, since the studio stops.", claim.job_id)
+            await self._write(claim, self._leases.hand_back, claim)
+        else:
+            inside = error.traceback if isinstance(error, RunFailed) else ""
+            log.error("Job %s, attempt %d: %s\n%s", claim.job_id, claim.attempt, error, inside, exc_info=error)
+            failure = public_failure(error)
+            await self._write(
+                claim, lambda: self._leases.fail(claim, failure.code, failure.message, transient=failure.transient)
+            )
+
+    async def _write(self, claim: Claim, write: Callable[..., None], *arguments: object) -> None:
+        """Record the end of an attempt. What cannot be written is left to the lease, which runs out."""
+        try:
+            await asyncio.to_thread(write, *arguments)
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+        except SQLAlchemyError:
+            log.exception("Job %s: the end of its attempt could not be written.", claim.job_id)
+
+    @asynccontextmanager
+    async def _scratch(self, claim: Claim) -> AsyncIterator[Path]:
+        """A private folder for one attempt, gone afterwards."""
+        folder = self._scratch_root / claim.lease_token
+        await asyncio.to_thread(folder.mkdir, parents=True)
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _relaying(relay: Relay) -> AsyncIterator[None]:
+    task = asyncio.create_task(relay.run(), name="relay")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _timings(seen_s: dict[str, float], told_s: dict[str, float]) -> dict[str, float]:
+    """Seconds by "<stage>_s": as the pipeline measured them, and for the rest as seen from here. A worker's start
+    belongs to loading, which the pipeline cannot know."""
+    told = {name if name.endswith("_s") else f"{name}_s": seconds for name, seconds in told_s.items()}
+    return {**seen_s, **told, "loading_s": max(seen_s.get("loading_s", 0.0), told.get("loading_s", 0.0))}

@@ -1,0 +1,291 @@
+"""Jobs as their people see them: order, look, stop, try again. Every client's request ends here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from studio.catalog import Catalog, JobType
+from studio.database.engine import Database, db_now, next_revision
+from studio.database.schema import STATUSES, Asset, Job, Lane, Project, Upload
+from studio.errors import Conflict, InvalidInput, NotFound
+from studio.orders import JobConfig, Order, settle
+from studio.people import Person
+from studio.services import transitions
+from studio.services.rendering import JobViews
+
+if TYPE_CHECKING:
+    from studio.services.policy import ContentPolicy
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 200
+MAX_KEY_CHARS = 255
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settled:
+    """An order that passed every check that needs no database."""
+
+    order: Order
+    kind: JobType
+    config: JobConfig
+    key: str | None
+
+
+class JobService:
+    """`announce(lane)` is called after each commit that clients or workers should hear of; any thread may call it."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        policy: ContentPolicy,
+        views: JobViews,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._policy = policy
+        self._views = views
+        self._announce = announce
+
+    def submit(self, person: Person, order: Order, *, idempotency_key: str | None = None) -> Json:
+        """Check `order` and queue it. The same person and key get the first job again.
+
+        Raises InvalidInput, PolicyRefused, or NotFound for an image, mask or project that is not the person's.
+        """
+        kind, config = settle(order, self._catalog)
+        self._policy.check(order.prompt, order.negative_prompt)
+        settled = _Settled(order=order, kind=kind, config=config, key=_checked_key(idempotency_key))
+        with self._database.as_person(person) as session:
+            job_id, is_new = _insert_once(session, person, settled)
+        if is_new:
+            log.info("Job %s (%s) was ordered by %s.", job_id, kind.name, person.id)
+            self._announce(kind.lanes[0])
+        return self.get(person, job_id)
+
+    def get(self, person: Person, job_id: str) -> Json:
+        """The job. Raises NotFound."""
+        with self._database.as_person(person, write=False) as session:
+            return self._views.render(session, [_found(session, job_id)])[0]
+
+    def list(
+        self,
+        person: Person,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int = DEFAULT_PAGE,
+        cursor: str | None = None,
+    ) -> Json:
+        """The person's jobs, newest first: {"items": [...], "next": cursor or None}. Raises InvalidInput."""
+        self._check_filters(status, job_type, limit, cursor)
+        page = select(Job).order_by(Job.id.desc()).limit(limit + 1)
+        if status is not None:
+            page = page.where(Job.status == status)
+        if job_type is not None:
+            page = page.where(Job.type == job_type)
+        if cursor is not None:
+            page = page.where(Job.id < cursor)
+        with self._database.as_person(person, write=False) as session:
+            jobs = session.scalars(page).all()
+            items = self._views.render(session, jobs[:limit])
+        return {"items": items, "next": items[-1]["id"] if len(jobs) > limit else None}
+
+    def cancel(self, person: Person, job_id: str) -> Json:
+        """Stop the job: at once if it waits, at its next step if it runs. A cancelled job is returned as it is.
+
+        Raises NotFound, or Conflict for a job that has completed or failed.
+        """
+        with self._database.as_person(person) as session:
+            job = _found(session, job_id, lock=True)
+            if job.status in ("completed", "failed"):
+                raise Conflict(f"The job has already {job.status}; there is nothing left to cancel.")
+            changed = job.status != "cancelled" and not job.cancel_requested
+            if changed:
+                job.cancel_requested = True
+                if job.status == "pending":
+                    transitions.end(job, "cancelled", _now(session))
+                job.revision = next_revision(session)
+            lane = job.lane
+        if changed:
+            log.info("Job %s was cancelled by %s.", job_id, person.id)
+            self._announce(lane)
+        return self.get(person, job_id)
+
+    def retry(self, person: Person, job_id: str) -> Json:
+        """Queue a failed or cancelled job again, with the same settings and seed. Raises NotFound or Conflict."""
+        with self._database.as_person(person) as session:
+            job = _found(session, job_id, lock=True)
+            if job.status not in ("failed", "cancelled"):
+                raise Conflict(f"Only a failed or cancelled job can be tried again; this one is {job.status}.")
+            turn = _turn(session, job.lane, job.user_id, job.cost_s)
+            transitions.start_over(job, turn, _now(session))
+            job.revision = next_revision(session)
+            lane = job.lane
+        log.info("Job %s is tried again by %s.", job_id, person.id)
+        self._announce(lane)
+        return self.get(person, job_id)
+
+    def preview(self, person: Person, job_id: str) -> bytes:
+        """The latest preview of a running job, WebP. Raises NotFound."""
+        with self._database.as_person(person, write=False) as session:
+            picture = session.scalars(select(Job.preview).where(Job.id == job_id)).one_or_none()
+        if picture is None:
+            raise NotFound("There is no preview of this job.")
+        return picture
+
+    def summary(self, person: Person) -> Json:
+        """How the person's jobs stand: counts of running, waiting, done_today, failed_today (since midnight here), and
+        waiting_all, everybody's waiting jobs."""
+        midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        today = select(Job.status, func.count()).where(Job.finished_at >= midnight).group_by(Job.status)
+        unfinished = select(Job.status, func.count()).where(Job.status.in_(("pending", "processing")))
+        with self._database.as_person(person, write=False) as session:
+            ended = dict(session.execute(today).all())
+            active = dict(session.execute(unfinished.group_by(Job.status)).all())
+        with self._database.as_system(write=False) as session:
+            waiting_all = session.scalar(select(func.count()).select_from(Job).where(Job.status == "pending"))
+        return {
+            "running": active.get("processing", 0),
+            "waiting": active.get("pending", 0),
+            "done_today": ended.get("completed", 0),
+            "failed_today": ended.get("failed", 0),
+            "waiting_all": waiting_all or 0,
+        }
+
+    def estimate(self, job_type: str) -> Json:
+        """Seconds that a job of `job_type` ordered now would run ("run_s") and wait before ("wait_s").
+
+        Raises InvalidInput.
+        """
+        self._check_type(job_type)
+        return dict(self._views.standings.estimate(job_type))
+
+    def _check_filters(self, status: str | None, job_type: str | None, limit: int, cursor: str | None) -> None:
+        if status is not None and status not in STATUSES:
+            raise InvalidInput(
+                f"There is no status {status[:40]!r}. Choose one of: {', '.join(STATUSES)}.", field="status"
+            )
+        if job_type is not None:
+            self._check_type(job_type)
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidInput(f"The limit must be from 1 to {MAX_PAGE}; {limit} was asked.", field="limit")
+        if cursor is not None and not _is_id(cursor):
+            raise InvalidInput("The cursor must be the `next` of the page before.", field="cursor")
+
+    def _check_type(self, job_type: str) -> None:
+        if job_type not in self._catalog.types:
+            known = ", ".join(self._catalog.types)
+            raise InvalidInput(f"There is no job type {job_type[:60]!r}. Choose one of: {known}.", field="job_type")
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not 1 <= len(key) <= MAX_KEY_CHARS:
+        raise InvalidInput(f"An idempotency key has 1 to {MAX_KEY_CHARS} characters.", field="idempotency_key")
+    return key
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _now(session: Session) -> float:
+    return session.execute(select(db_now())).scalar_one()
+
+
+def _found(session: Session, job_id: str, *, lock: bool = False) -> Job:
+    job = session.get(Job, job_id, with_for_update=True if lock else None)
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job
+
+
+def _insert_once(session: Session, person: Person, settled: _Settled) -> tuple[str, bool]:
+    """Insert the job unless its key was used before. Returns its id and whether it is new."""
+    earlier = _earlier(session, settled.key)
+    if earlier is not None:
+        return earlier, False
+    _check_references(session, settled.order)
+    try:
+        with session.begin_nested():
+            job = _new_job(session, person, settled)
+            session.add(job)
+    except IntegrityError:
+        # The same order through another connection came first, where the database lets both write at once.
+        earlier = _earlier(session, settled.key)
+        if earlier is None:
+            raise
+        return earlier, False
+    return job.id, True
+
+
+def _earlier(session: Session, key: str | None) -> str | None:
+    if key is None:
+        return None
+    return session.scalars(select(Job.id).where(Job.idempotency_key == key)).one_or_none()
+
+
+def _check_references(session: Session, order: Order) -> None:
+    if order.project is not None and session.get(Project, order.project) is None:
+        raise NotFound("There is no such project.", field="project")
+    for field, reference in (("image", order.image), ("mask", order.mask)):
+        if reference is not None and not _is_picture(session, reference):
+            raise NotFound(f"There is no such {field}. Upload it first, or choose one of your pictures.", field=field)
+
+
+def _is_picture(session: Session, reference: str) -> bool:
+    """Whether `reference` is an upload of the session's person or a picture of theirs outside the trash."""
+    if session.get(Upload, reference) is not None:
+        return True
+    asset = session.get(Asset, reference)
+    return asset is not None and asset.kind == "image" and asset.trashed_at is None
+
+
+def _new_job(session: Session, person: Person, settled: _Settled) -> Job:
+    kind, order = settled.kind, settled.order
+    lane = kind.lanes[0]
+    return Job(
+        user_id=person.id,
+        project_id=order.project,
+        type=kind.name,
+        lane=lane,
+        quality=kind.quality,
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        config=settled.config.model_dump(),
+        timings={},
+        turn=_turn(session, lane, person.id, kind.expected_s),
+        cost_s=kind.expected_s,
+        created_at=_now(session),
+        idempotency_key=settled.key,
+        revision=next_revision(session),
+    )
+
+
+def _turn(session: Session, lane: str, user_id: str, cost_s: float) -> float:
+    """The place of a new job in the lane's weighted fair queue (start-time fair queueing: Goyal, Vin, Cheng 1996).
+
+    One person's jobs follow each other by their cost; a person who has none waiting starts at the lane's clock, so
+    neither an idle time nor a long queue of somebody else counts against them.
+    """
+    row = session.get(Lane, lane, with_for_update=True)
+    if row is None:
+        row = Lane(name=lane, clock=0.0)
+        session.add(row)
+    waiting = select(func.max(Job.turn)).where(Job.lane == lane, Job.user_id == user_id, Job.status == "pending")
+    return max(row.clock, session.scalar(waiting) or 0.0) + cost_s

@@ -1,0 +1,315 @@
+"""How work gets at jobs: claim one, report on it, deliver it or give it back.
+
+Everything here is plain data, so that a worker on another machine can speak the same protocol. A claim carries a
+fresh lease token; every later write must still hold it, so a worker that lost its job writes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from pipelines.contract import Progress
+from studio.database.engine import Database, db_now, next_revision
+from studio.database.schema import Asset, Job, Lane, new_id
+from studio.orders import JobConfig
+from studio.services import transitions
+from studio.services.owners import is_dead
+
+LEASE_S = 30.0
+MAX_ATTEMPTS = 3
+MAX_WORKER_LOSSES = 3
+BACKOFF_BASE_S = 2.0
+"""Wait before the second attempt; it doubles for each further one."""
+BACKOFF_JITTER = 0.25
+"""Waits vary by up to this share, so that jobs that failed together do not return together."""
+WORKER_LOST = "worker_lost"
+LOST_SENTENCE = "The studio stopped while the job was running, three times. Try it again."
+POISONED_SENTENCE = "The worker broke down on this job three times, so it is not tried again. {reason}"
+
+
+class LeaseLost(Exception):
+    """The job is no longer this claim's: another took over, or it has ended. Nothing was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt at one job. `lease_token` is new with every claim; `attempt` counts from 1."""
+
+    job_id: str
+    lease_token: str
+    attempt: int
+    type: str
+    lane: str
+    prompt: str
+    negative_prompt: str
+    enhanced_prompt: str | None
+    config: JobConfig
+    user_id: str
+    project_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAsset:
+    """One stored file about to become an asset. `format` is "png" or "mp4"; `bytes` its size; `index` counts from 0."""
+
+    index: int
+    kind: str
+    format: str
+    mime_type: str
+    width: int
+    height: int
+    frames: int | None
+    fps: float | None
+    bytes: int
+    sha256: str
+    seed: int
+    storage_key: str
+
+
+class JobLeases:
+    """The protocol by which work reaches jobs. `owner` names this process (`owners.this_process`).
+
+    `lane_workers` says how many jobs a lane runs at once (1 where it is silent): the sweep asks for tickets only
+    where a worker is free.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owner: str,
+        lease_s: float = LEASE_S,
+        lane_workers: Mapping[str, int] | None = None,
+    ) -> None:
+        self._database = database
+        self._owner = owner
+        self._lease_s = lease_s
+        self._lane_workers = dict(lane_workers or {})
+
+    def claim(self, lane: str) -> Claim | None:
+        """Take the due job with the smallest turn, in one atomic statement; None if there is none."""
+        due = (
+            select(Job.id)
+            .where(Job.lane == lane, Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now()))
+            .order_by(Job.turn, Job.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        take = (
+            update(Job)
+            .where(Job.id == due.scalar_subquery(), Job.status == "pending")
+            .values(
+                status="processing",
+                attempt=Job.attempt + 1,
+                started_at=db_now(),
+                lease_token=new_id(),
+                lease_owner=self._owner,
+                lease_expires_at=db_now() + self._lease_s,
+            )
+            .returning(Job)
+        )
+        with self._database.as_system() as session:
+            job = session.scalars(take, execution_options={"synchronize_session": False}).one_or_none()
+            if job is None:
+                return None
+            ahead = case((Lane.clock > job.turn, Lane.clock), else_=job.turn)
+            session.execute(update(Lane).where(Lane.name == lane).values(clock=ahead))
+            due_at = job.created_at if job.not_before is None else job.not_before
+            job.timings = {"queued_s": max(0.0, (job.started_at or due_at) - due_at)}
+            job.revision = next_revision(session)
+            return _claim(job)
+
+    def renew(self, claim: Claim, progress: Progress | None, timings: Mapping[str, float]) -> bool:
+        """Keep the lease, and write `progress` and `timings` (seconds a stage) down. True asks to stop the run.
+
+        Raises LeaseLost.
+        """
+        with self._database.as_system() as session:
+            job = _held(session, claim)
+            job.lease_expires_at = _now(session) + self._lease_s
+            if progress is not None:
+                transitions.write_progress(job, progress)
+                job.timings = {**job.timings, **timings}
+                job.revision = next_revision(session)
+            return job.cancel_requested
+
+    def deliver(
+        self, claim: Claim, assets: Sequence[NewAsset], timings: Mapping[str, float], receipt: Mapping[str, Any]
+    ) -> None:
+        """Complete the job and make its assets appear, in one transaction. Delivering twice is delivering once.
+
+        Raises LeaseLost, or ValueError if `assets` are not exactly the pictures that were ordered.
+        """
+        if sorted(asset.index for asset in assets) != list(range(claim.config.count)):
+            raise ValueError(f"Job {claim.job_id} wants {claim.config.count} assets; got {len(assets)}.")
+        with self._database.as_system() as session:
+            job = session.get(Job, claim.job_id, with_for_update=True)
+            if job is not None and job.status == "completed" and job.lease_token == claim.lease_token:
+                return
+            job = _held(session, claim)
+            now = _now(session)
+            parent_id = _parent_id(session, job, claim.config.image)
+            session.add_all(_asset(job, asset, parent_id, now) for asset in assets)
+            transitions.end(job, "completed", now)
+            job.fraction = 1.0
+            job.timings = {**job.timings, **timings}
+            job.receipt = dict(receipt)
+            job.error_code = job.error_message = None
+            job.revision = next_revision(session)
+
+    def fail(self, claim: Claim, code: str, message: str, *, transient: bool) -> None:
+        """Record that the attempt failed: the job waits for another attempt, or has failed for good.
+
+        `code` and `message` are public. A job that was asked to stop is cancelled instead. Raises LeaseLost.
+        """
+        with self._database.as_system() as session:
+            job = _held(session, claim)
+            now = _now(session)
+            if code == WORKER_LOST:
+                job.worker_losses += 1
+            if job.cancel_requested:
+                transitions.end(job, "cancelled", now)
+            elif job.worker_losses >= MAX_WORKER_LOSSES:
+                transitions.fail(job, "poisoned", POISONED_SENTENCE.format(reason=message), now)
+            elif transient and job.attempt < MAX_ATTEMPTS:
+                transitions.put_back(job, due_at=now + backoff_s(job.attempt))
+            else:
+                transitions.fail(job, code, message, now)
+            job.revision = next_revision(session)
+
+    def cancelled(self, claim: Claim) -> None:
+        """Record that the run stopped because its person asked for it. Raises LeaseLost."""
+        with self._database.as_system() as session:
+            job = _held(session, claim)
+            transitions.end(job, "cancelled", _now(session))
+            job.revision = next_revision(session)
+
+    def hand_back(self, claim: Claim) -> None:
+        """Give the job back untried, as a studio that stops does: no attempt is spent. Raises LeaseLost."""
+        with self._database.as_system() as session:
+            job = _held(session, claim)
+            if job.cancel_requested:
+                transitions.end(job, "cancelled", _now(session))
+            else:
+                job.attempt -= 1
+                transitions.put_back(job, due_at=_now(session))
+            job.revision = next_revision(session)
+
+    def sweep(self) -> list[str]:
+        """Put jobs with an expired lease back. Returns the lanes to issue a ticket for: work is due there and a
+        worker is free, or something has just changed."""
+        with self._database.as_system() as session:
+            expired = Job.status == "processing", Job.lease_expires_at <= db_now()
+            changed = self._release(session, session.scalars(select(Job).where(*expired).with_for_update()).all())
+            return sorted(changed | self._idle_lanes_with_work(session))
+
+    def reset_orphans(self) -> list[str]:
+        """Put jobs back whose studio process has died on this host, without waiting for their leases to expire."""
+        with self._database.as_system() as session:
+            running = session.scalars(select(Job).where(Job.status == "processing").with_for_update()).all()
+            return sorted(self._release(session, [job for job in running if is_dead(job.lease_owner or "::")]))
+
+    def live_tokens(self) -> set[str]:
+        """The lease tokens of all running attempts, which name their scratch folders."""
+        with self._database.as_system(write=False) as session:
+            running = select(Job.lease_token).where(Job.status == "processing")
+            return {token for token in session.scalars(running) if token is not None}
+
+    def _release(self, session: Session, lost: Sequence[Job]) -> set[str]:
+        """Take lost attempts off their owners. Returns the lanes touched."""
+        now = _now(session)
+        for job in lost:
+            if job.cancel_requested:
+                transitions.end(job, "cancelled", now)
+            elif job.attempt >= MAX_ATTEMPTS:
+                transitions.fail(job, WORKER_LOST, LOST_SENTENCE, now)
+            else:
+                transitions.put_back(job, due_at=now)
+        session.flush()
+        for job in lost:
+            job.revision = next_revision(session)
+        return {job.lane for job in lost}
+
+    def _idle_lanes_with_work(self, session: Session) -> set[str]:
+        waiting = select(Job.lane).where(
+            Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now())
+        )
+        running = select(Job.lane, func.count()).where(Job.status == "processing").group_by(Job.lane)
+        busy = dict(session.execute(running).all())
+        return {
+            lane for lane in session.scalars(waiting.distinct()) if busy.get(lane, 0) < self._lane_workers.get(lane, 1)
+        }
+
+
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait after the failed `attempt` (from 1): exponential, with jitter."""
+    jitter = secrets.SystemRandom().uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
+    return float(BACKOFF_BASE_S * 2 ** (attempt - 1) * jitter)
+
+
+def _now(session: Session) -> float:
+    return session.execute(select(db_now())).scalar_one()
+
+
+def _held(session: Session, claim: Claim) -> Job:
+    """The claim's job, locked, if the claim still holds it. Raises LeaseLost."""
+    job = session.get(Job, claim.job_id, with_for_update=True)
+    if job is None or job.status != "processing" or job.lease_token != claim.lease_token:
+        raise LeaseLost(f"Attempt {claim.attempt} of job {claim.job_id} has lost its lease.")
+    return job
+
+
+def _claim(job: Job) -> Claim:
+    return Claim(
+        job_id=job.id,
+        lease_token=job.lease_token or "",
+        attempt=job.attempt,
+        type=job.type,
+        lane=job.lane,
+        prompt=job.prompt,
+        negative_prompt=job.negative_prompt,
+        enhanced_prompt=job.enhanced_prompt,
+        config=JobConfig.model_validate(job.config),
+        user_id=job.user_id,
+        project_id=job.project_id,
+    )
+
+
+def _parent_id(session: Session, job: Job, image: str | None) -> str | None:
+    """The asset that the job started from, where it started from one of its person's."""
+    if image is None:
+        return None
+    mine = select(Asset.id).where(Asset.id == image, Asset.user_id == job.user_id)
+    return session.scalars(mine).one_or_none()
+
+
+def _asset(job: Job, new: NewAsset, parent_id: str | None, now: float) -> Asset:
+    return Asset(
+        job_id=job.id,
+        user_id=job.user_id,
+        project_id=job.project_id,
+        parent_id=parent_id,
+        index=new.index,
+        kind=new.kind,
+        format=new.format,
+        mime_type=new.mime_type,
+        width=new.width,
+        height=new.height,
+        frames=new.frames,
+        fps=new.fps,
+        bytes=new.bytes,
+        sha256=new.sha256,
+        seed=new.seed,
+        storage_key=new.storage_key,
+        job_type=job.type,
+        prompt=job.prompt,
+        negative_prompt=job.negative_prompt,
+        enhanced_prompt=job.enhanced_prompt,
+        tags=[],
+        created_at=now,
+    )

@@ -1,0 +1,58 @@
+"""What each change of a job writes to its row. The callers hold the row and take the change number."""
+
+from __future__ import annotations
+
+from pipelines.contract import Progress, Stage
+from studio.database.schema import Job
+
+
+def write_progress(job: Job, progress: Progress) -> None:
+    """Note how far a running job is. The fraction never falls; a preview stays until a newer one comes."""
+    job.stage = progress.stage.value
+    job.fraction = min(1.0, max(job.fraction, progress.fraction))
+    job.step, job.steps = progress.step, progress.steps
+    if progress.preview is not None:
+        job.preview = progress.preview
+        job.preview_number += 1
+
+
+def put_back(job: Job, due_at: float) -> None:
+    """Pending again, with nothing of the attempt left. The turn stays, so the job is served as soon as it is due."""
+    _release_lease(job)
+    _clear_progress(job)
+    job.status, job.not_before = "pending", due_at
+
+
+def end(job: Job, status: str, now: float) -> None:
+    """Ended as `status`. A completed job keeps its lease token: it tells a repeated delivery from a late one."""
+    _release_lease(job)
+    job.status, job.finished_at = status, now
+
+
+def fail(job: Job, code: str, message: str, now: float) -> None:
+    """Failed for good, with its public code and sentence."""
+    end(job, "failed", now)
+    job.error_code, job.error_message = code, message
+
+
+def start_over(job: Job, turn: float, now: float) -> None:
+    """As if just ordered: a new place in the queue, no attempt spent, nothing left of the last run."""
+    put_back(job, due_at=now)
+    job.turn = turn
+    job.attempt = job.worker_losses = 0
+    job.finished_at = job.receipt = None
+    job.lease_token = None
+    job.cancel_requested = False
+    job.error_code = job.error_message = None
+
+
+def _clear_progress(job: Job) -> None:
+    job.stage = Stage.QUEUED.value
+    job.fraction, job.step, job.steps = 0.0, 0, 0
+    job.started_at = None
+    job.timings = {}
+
+
+def _release_lease(job: Job) -> None:
+    job.lease_owner = job.lease_expires_at = None
+    job.preview = None

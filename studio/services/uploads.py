@@ -1,0 +1,84 @@
+"""Pictures that people bring as references or masks, and the files of whatever an order may refer to."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from studio.database.engine import Database, db_now
+from studio.database.schema import Asset, Upload, new_id
+from studio.errors import NotFound, StorageFailed, StorageFull
+from studio.media.pictures import open_picture
+from studio.media.storage import MediaStorage, upload_key
+from studio.people import Person
+
+MAX_DECODING_AT_ONCE = 2
+"""A picture of 40 megapixels takes up to half a gigabyte while it is decoded."""
+_NO_SPACE_ERRNOS = frozenset({28, 122})
+
+
+class UploadService:
+    """Takes pictures in, and lays a person's pictures out as files for a run."""
+
+    def __init__(self, database: Database, storage: MediaStorage) -> None:
+        self._database = database
+        self._storage = storage
+        self._decoding = threading.BoundedSemaphore(MAX_DECODING_AT_ONCE)
+
+    def accept(self, person: Person, data: bytes | Path, *, mask: bool = False) -> dict[str, Any]:
+        """Check a picture and keep it as PNG. Returns its id, its size in pixels and its address.
+
+        Raises TooLarge, UnsupportedMedia or InvalidInput in words for the person; StorageFull, StorageFailed.
+        """
+        with self._decoding:
+            picture = open_picture(data, mask=mask)
+        upload_id = new_id()
+        key = upload_key(person.id, upload_id)
+        # The file goes first: a row without its file would promise what is not there.
+        self._storage.put_bytes(key, picture.png)
+        with self._database.as_person(person) as session:
+            session.add(
+                Upload(
+                    id=upload_id,
+                    user_id=person.id,
+                    storage_key=key,
+                    width=picture.width,
+                    height=picture.height,
+                    bytes=len(picture.png),
+                    created_at=session.execute(select(db_now())).scalar_one(),
+                )
+            )
+        return {"id": upload_id, "width": picture.width, "height": picture.height, "url": f"/media/{upload_id}"}
+
+    def path_for(self, person_id: str, media_id: str, scratch: Path) -> Path:
+        """The upload or image asset `media_id` of that person as a file in `scratch`, an existing private folder.
+
+        Raises NotFound for what is unknown, somebody else's or no picture; StorageFull, StorageFailed.
+        """
+        key = self._storage_key(person_id, media_id)
+        path = scratch / f"{media_id}.png"
+        try:
+            with path.open("wb") as file:
+                for piece in self._storage.stream(key):
+                    file.write(piece)
+        except OSError as error:
+            if error.errno in _NO_SPACE_ERRNOS:
+                raise StorageFull("The disk that holds the scratch files is full. Free some space.") from error
+            raise StorageFailed("A reference picture could not be laid out for the run.") from error
+        return path
+
+    def _storage_key(self, person_id: str, media_id: str) -> str:
+        # An image asset is a PNG whatever its job type; a film cannot be a reference.
+        owned = (
+            select(Upload.storage_key).where(Upload.id == media_id, Upload.user_id == person_id),
+            select(Asset.storage_key).where(Asset.id == media_id, Asset.user_id == person_id, Asset.kind == "image"),
+        )
+        with self._database.as_system(write=False) as session:
+            for query in owned:
+                key = session.scalars(query).one_or_none()
+                if key is not None:
+                    return key
+        raise NotFound("There is no such picture.", field="image")

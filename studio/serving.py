@@ -1,0 +1,81 @@
+"""The whole web app of a studio: routes, screens, lanes; and the server that runs it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from queue_backend.gradio_queue import register_lanes
+from studio import VERSION
+from studio.bootstrap import Studio
+from studio.ui.endpoints import register_endpoints
+from studio.ui.layout import build_ui
+from studio.ui.mounting import mount
+from studio.ui.static_files import STATIC_DIR
+from studio.web.app import create_app
+from studio.web.dependencies import WebParts
+from studio.web.security import BrowserPolicy
+from studio.web.stopping import Stopping, StudioServer
+from studio.web.vitals import Vitals
+
+OPEN_ANSWERS_GRACE_S = 3
+"""How long answers under way may take when the server stops; event streams end by themselves."""
+
+
+def web_app(studio: Studio, stopping: Stopping) -> FastAPI:
+    """The ASGI app of `studio`. Its lifespan runs the studio."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with studio.running():
+            yield
+
+    def register() -> None:
+        register_endpoints(studio.services)
+        register_lanes(studio.lanes, studio.execution.run_next, studio.ticket_secret)
+
+    settings = studio.settings
+    vitals = Vitals(studio.database, studio.storage, studio.services.orchestrator, tuple(studio.lanes))
+    app = create_app(
+        studio.services,
+        STATIC_DIR,
+        parts=WebParts(storage=studio.storage, vitals=vitals, stopping=stopping),
+        policy=BrowserPolicy.from_settings(settings),
+        version=VERSION,
+        lifespan=lifespan,
+    )
+    mount(
+        app,
+        build_ui(studio.services, register),
+        public_url=settings.external_url,
+        data_dir=settings.data_path,
+    )
+    studio.tickets.bind(app)
+    return app
+
+
+def serve(studio: Studio) -> None:
+    """Serve until a signal comes; returns when everything has stopped."""
+    stopping = Stopping()
+    config = uvicorn.Config(
+        web_app(studio, stopping),
+        host=studio.settings.listen_host,
+        port=studio.settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=OPEN_ANSWERS_GRACE_S,
+    )
+    # uvicorn raises the signal again once it has stopped: a stop that was asked for is a success.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    StudioServer(config, stopping).run()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)

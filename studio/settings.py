@@ -1,0 +1,154 @@
+"""Every environment variable of the studio, read once into one frozen object.
+
+Names and meanings are fixed in the README's table; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL
+
+SPACE_DATA_DIR = Path("/data")
+"""Where a Hugging Face Space mounts its persistent storage."""
+RUNPOD_VOLUME_DIR = Path("/workspace")
+"""Where RunPod mounts the network volume of a pod."""
+
+AuthMode = Literal["local", "accounts", "guest"]
+
+
+def _split(value: object) -> object:
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several values in one variable, separated by commas."""
+
+
+class Settings(BaseSettings):
+    """The studio's settings. Raises pydantic's ValidationError, in words, for a value that cannot be used."""
+
+    model_config = SettingsConfigDict(env_prefix="STUDIO_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field(
+        "", validation_alias=AliasChoices("STUDIO_HOST", "GRADIO_SERVER_NAME"), description="address to listen on"
+    )
+    port: int = Field(
+        7860, ge=0, le=65535, validation_alias=AliasChoices("STUDIO_PORT", "GRADIO_SERVER_PORT"), description="port"
+    )
+    auth: AuthMode | None = Field(None, description="who may come in: `local` is one person without sign-in")
+    data_dir: Path | None = Field(None, description="database, media, logs and scratch files")
+    database_url: str | None = Field(None, description="SQLAlchemy URL of the database")
+    storage_url: str | None = Field(None, description="where media lie, `file://…`")
+    models: Literal["demo", "full", "auto"] = Field("auto", description="which checkpoints: `auto` is `full` on CUDA")
+    sdxl_model: str | None = Field(None, description="folder, single file or hub id of the SDXL checkpoint")
+    sdxl_few_step: str | None = Field(None, description="distilled UNet (folder or file) that makes `fast` jobs faster")
+    sdxl_workers: int = Field(1, ge=1, le=8, description="worker processes of the SDXL lane")
+    models_dir: Path | None = Field(None, description="where downloaded checkpoints are kept")
+    public_url: str | None = Field(None, description="the address people use, when behind a proxy")
+    allowed_origins: CommaList = Field((), description="further origins that may call the API from a browser")
+    banned_terms: CommaList = Field((), description="terms that the content policy refuses besides its own")
+    worker_idle_exit_s: float = Field(900.0, gt=0, description="a worker idle this long exits and frees its memory")
+    stop_grace_s: float = Field(
+        20.0, ge=0, description="seconds a running job may take to finish when the studio stops"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
+
+    space_id: str | None = Field(None, validation_alias="SPACE_ID", description="set by Hugging Face on a Space")
+    runpod_pod_id: str | None = Field(None, validation_alias="RUNPOD_POD_ID", description="set by RunPod on a pod")
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _local_mode_stays_local(self) -> Self:
+        if self.auth == "local" and not _is_loopback(self.listen_host):
+            raise ValueError(
+                f"STUDIO_AUTH=local has no sign-in and would open the studio to anyone who reaches {self.listen_host}. "
+                "Set STUDIO_HOST=127.0.0.1, or STUDIO_AUTH=accounts or guest."
+            )
+        return self
+
+    @property
+    def listen_host(self) -> str:
+        """The address to bind: everything on a Space, otherwise this machine alone."""
+        return self.host or ("0.0.0.0" if self.space_id else "127.0.0.1")  # noqa: S104
+
+    @property
+    def auth_mode(self) -> AuthMode:
+        """The mode in force: what was set, else guest on a Space, local on a loopback address, accounts elsewhere."""
+        if self.auth is not None:
+            return self.auth
+        if self.space_id:
+            return "guest"
+        return "local" if _is_loopback(self.listen_host) else "accounts"
+
+    @cached_property
+    def data_path(self) -> Path:
+        """Absolute data folder: as set, else on a mounted volume, else ./data. Not created here."""
+        if self.data_dir is not None:
+            return self.data_dir.expanduser().resolve()
+        if self.space_id and SPACE_DATA_DIR.is_dir():
+            return SPACE_DATA_DIR / "studio"
+        if self.runpod_pod_id and RUNPOD_VOLUME_DIR.is_dir():
+            return RUNPOD_VOLUME_DIR / "studio"
+        return Path("data").resolve()
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the database."""
+        if self.database_url:
+            return self.database_url
+        # A folder's name may hold characters that mean something in a URL.
+        return URL.create("sqlite", database=str(self.data_path / "studio.db")).render_as_string()
+
+    @property
+    def storage(self) -> str:
+        """URL of the media storage."""
+        return self.storage_url or (self.data_path / "media").as_uri()
+
+    @property
+    def models_path(self) -> Path:
+        """Where downloaded checkpoints are kept."""
+        return self.models_dir.expanduser().resolve() if self.models_dir else self.data_path / "models"
+
+    @property
+    def external_url(self) -> str | None:
+        """The address people use, where it is known: as set, else the pod's proxy on RunPod."""
+        if self.public_url or not self.runpod_pod_id:
+            return self.public_url
+        return f"https://{self.runpod_pod_id}-{self.port}.proxy.runpod.net"
+
+    @property
+    def address(self) -> str:
+        """Where to open the studio in a browser."""
+        return self.external_url or f"http://{self.listen_host}:{self.port}"
+
+    @cached_property
+    def uses_demo_models(self) -> bool:
+        """Whether the roles without a setting of their own use the Tiny World checkpoints."""
+        if self.models == "auto":
+            return not cuda_is_likely()
+        return self.models == "demo"
+
+
+def cuda_is_likely() -> bool:
+    """Whether an NVIDIA driver is installed. Asks the file system, since the web process never imports torch."""
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

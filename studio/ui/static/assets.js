@@ -1,0 +1,94 @@
+// What can be done with a finished picture, and the tile that offers it.
+
+import { api, download, thumbnail } from "./api.js";
+import { h, icon, iconButton } from "./dom.js";
+import { confirmed, failed, menu, toast } from "./overlays.js";
+import { assets, putAsset } from "./store.js";
+
+export const goTo = (tab) => document.dispatchEvent(new CustomEvent("ov:tab", { detail: tab }));
+export const view = (assetId, ids) => document.dispatchEvent(new CustomEvent("ov:view", { detail: { assetId, ids } }));
+
+export async function favourite(asset) {
+  const wanted = !asset.favourite;
+  putAsset({ ...asset, favourite: wanted });
+  try {
+    putAsset(await api.change(asset.id, { favourite: wanted }));
+  } catch (error) {
+    putAsset({ ...asset });
+    failed(error);
+  }
+}
+
+export function asReference(assetId) {
+  document.dispatchEvent(new CustomEvent("ov:reference", { detail: { id: assetId, thumb: thumbnail(assetId, 256) } }));
+  goTo("workspace");
+  toast("This picture is the reference now.");
+}
+
+export function reuse(trigger, request) {
+  trigger("reuse", request);
+  goTo("workspace");
+  toast("The settings are in the composer.");
+}
+
+export async function discard(found) {
+  const many = found.length > 1;
+  const question = many ? `Delete ${found.length} pictures?` : "Delete this picture?";
+  const agreed = await confirmed(question, "It goes to the trash of the library, where you can restore it.".replace("It goes", many ? "They go" : "It goes").replace("restore it", many ? "restore them" : "restore it"), "Delete");
+  if (!agreed) return false;
+  const results = await Promise.allSettled(found.map(async (asset) => putAsset(await api.trash(asset.id))));
+  const bad = results.find((result) => result.status === "rejected");
+  if (bad) failed(bad.reason);
+  const gone = found.filter((_, index) => results[index].status === "fulfilled");
+  if (gone.length) toast(gone.length > 1 ? `${gone.length} pictures are in the trash.` : "The picture is in the trash.", { label: "Undo", run: () => restore(gone) });
+  return gone.length > 0;
+}
+
+export async function restore(found) {
+  try {
+    for (const asset of found) putAsset(await api.restore(asset.id));
+    toast(found.length > 1 ? `${found.length} pictures are back.` : "The picture is back.");
+  } catch (error) {
+    failed(error);
+  }
+}
+
+export function assetMenu(asset, trigger) {
+  if (asset.trashed_at) return [{ label: "Restore", icon: "restore", run: () => restore([asset]) }];
+  return [
+    { label: "Reuse settings", icon: "reuse", run: () => reuse(trigger, { job_id: asset.job_id, seed: asset.seed }) },
+    { label: "Use as reference", icon: "reference", run: () => asReference(asset.id) },
+    { label: "Download", icon: "download", href: download(asset.id) },
+    { label: "Delete", icon: "trash", danger: true, run: () => discard([asset]) },
+  ];
+}
+
+export function picture(assetId, size, alt) {
+  const image = h("img", { src: thumbnail(assetId, size), alt, loading: "lazy", decoding: "async", class: "ov-fading" });
+  image.addEventListener("load", () => image.classList.add("ov-shown"));
+  image.addEventListener("error", () => image.closest(".ov-tile")?.classList.add("ov-broken"));
+  if (image.complete && image.naturalWidth) image.classList.add("ov-shown");
+  return image;
+}
+
+// A tile of `asset`; `open` shows it large. The tile keeps itself true to the asset through `refresh`.
+export function tile(asset, { trigger, open, label, size = 256 }) {
+  const current = () => assets.get(asset.id) ?? asset;
+  const star = iconButton("star", "Favourite", () => favourite(current()), { class: "ov-icon-only ov-star" });
+  const more = iconButton("more", "More actions", () => menu(more, assetMenu(current(), trigger)), { "aria-haspopup": "menu", "aria-expanded": "false" });
+  const save = h("a", { class: "ov-icon-only", href: download(asset.id), download: true, "aria-label": "Download", title: "Download" }, icon("download"));
+  const main = h("button", { type: "button", class: "ov-tile-open", "aria-label": label, onclick: () => open(asset.id) }, picture(asset.id, size, label));
+  const node = h("div", { class: "ov-tile", dataset: { asset: asset.id } }, main, h("div", { class: "ov-tile-actions" }, star, save, more));
+  node.style.aspectRatio = `${asset.width} / ${asset.height}`;
+  node.addEventListener("contextmenu", (event) => {
+    if (!matchMedia("(hover: none)").matches) return;
+    event.preventDefault();
+    menu(more, assetMenu(current(), trigger));
+  });
+  const refresh = () => {
+    star.classList.toggle("ov-on", current().favourite);
+    star.setAttribute("aria-pressed", String(current().favourite));
+  };
+  refresh();
+  return { node, refresh };
+}

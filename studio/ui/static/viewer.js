@@ -1,0 +1,221 @@
+// The viewer: one picture large, its facts beside it. Arrows move, Esc closes, `?asset=<id>` opens it.
+
+import { api, download, media, thumbnail } from "./api.js";
+import { asReference, discard, favourite, restore, reuse } from "./assets.js";
+import { button, h, icon, iconButton } from "./dom.js";
+import { copy, raiseToasts } from "./overlays.js";
+import { assets, getAsset, jobs, onAsset, putJob } from "./store.js";
+import { fileSize, moment, took, typeName } from "./words.js";
+
+const SWIPE_PX = 48;
+const SMALLEST_PX = 384;
+
+export function mount({ element, trigger }) {
+  const viewer = new Viewer(trigger);
+  element.replaceChildren(viewer.dialog);
+  document.addEventListener("ov:view", (event) => viewer.open(event.detail.assetId, event.detail.ids));
+  window.addEventListener("popstate", () => viewer.followAddress());
+  onAsset((asset) => viewer.assetChanged(asset));
+  viewer.followAddress();
+}
+
+const inAddress = () => new URLSearchParams(location.search).get("asset");
+
+class Viewer {
+  constructor(trigger) {
+    this.trigger = trigger;
+    this.ids = [];
+    this.stage = h("div", { class: "ov-stage" });
+    this.facts = h("div", { class: "ov-facts" });
+    this.place = h("span", { class: "ov-quiet" });
+    this.before = iconButton("left", "Previous picture", () => this.move(-1), { class: "ov-icon-only ov-arrow ov-arrow-left" });
+    this.after = iconButton("right", "Next picture", () => this.move(1), { class: "ov-icon-only ov-arrow ov-arrow-right" });
+    const close = iconButton("close", "Close", () => this.dialog.close());
+    this.dialog = h(
+      "dialog",
+      { class: "ov-viewer", "aria-label": "Picture" },
+      h("div", { class: "ov-stage-side" }, this.before, this.stage, this.after),
+      h("aside", { class: "ov-facts-side", "aria-label": "Facts" }, h("header", {}, this.place, close), this.facts),
+    );
+    this.dialog.addEventListener("close", () => this.closed());
+    this.dialog.addEventListener("keydown", (event) => this.key(event));
+    this.stage.addEventListener("click", (event) => event.target === this.stage && this.dialog.close());
+    this.swipes();
+  }
+
+  followAddress() {
+    const assetId = inAddress();
+    if (assetId && assetId !== this.current) this.open(assetId, [assetId]);
+    else if (!assetId && this.dialog.open) this.dialog.close();
+  }
+
+  async open(assetId, ids = [assetId]) {
+    this.ids = ids.includes(assetId) ? ids : [assetId];
+    if (!this.dialog.open) this.dialog.showModal();
+    document.documentElement.classList.add("ov-viewing");
+    await this.show(assetId);
+  }
+
+  async show(assetId) {
+    this.current = assetId;
+    this.setAddress(assetId);
+    const at = this.ids.indexOf(assetId);
+    this.before.hidden = at <= 0;
+    this.after.hidden = at >= this.ids.length - 1;
+    this.place.textContent = this.ids.length > 1 ? `${at + 1} of ${this.ids.length}` : "";
+    if (!assets.has(assetId)) {
+      this.stage.replaceChildren(h("div", { class: "ov-stage-skeleton" }));
+      this.facts.replaceChildren();
+    }
+    try {
+      const asset = await getAsset(assetId);
+      if (this.current === assetId) this.draw(asset);
+    } catch (error) {
+      if (this.current === assetId) this.missing(error);
+    }
+  }
+
+  missing(error) {
+    const words = error.status === 404 ? "This picture is not here: it was removed, or it belongs to somebody else." : error.message;
+    this.stage.replaceChildren(h("p", { class: "ov-quiet", role: "alert" }, words));
+    this.facts.replaceChildren(button("Close", () => this.dialog.close()));
+  }
+
+  draw(asset) {
+    if (this.drawn !== asset.id) {
+      this.stage.replaceChildren(this.film(asset));
+      this.preload(asset.id);
+    }
+    this.drawn = asset.id;
+    this.drawFacts(asset, jobs.get(asset.job_id));
+    if (!jobs.has(asset.job_id)) api.job(asset.job_id).then((job) => this.jobCame(asset, job), () => {});
+  }
+
+  jobCame(asset, job) {
+    putJob(job);
+    if (this.current === asset.id) this.drawFacts(assets.get(asset.id) ?? asset, job);
+  }
+
+  film(asset) {
+    if (asset.kind === "video") return h("video", { src: media(asset.id), poster: thumbnail(asset.id, 768), controls: true, loop: true, autoplay: true, muted: true, playsInline: true });
+    const image = h("img", { src: media(asset.id), alt: asset.prompt, class: "ov-large" });
+    image.width = asset.width;
+    image.height = asset.height;
+    image.style.aspectRatio = `${asset.width} / ${asset.height}`;
+    image.style.backgroundImage = `url("${thumbnail(asset.id, 256)}")`;
+    // Small originals grow to twice their size and no further; large ones shrink to fit.
+    image.style.setProperty("--ov-natural-w", `${Math.max(asset.width * 2, SMALLEST_PX)}px`);
+    image.style.setProperty("--ov-ratio", String(asset.width / asset.height));
+    return image;
+  }
+
+  preload(assetId) {
+    const at = this.ids.indexOf(assetId);
+    for (const near of [this.ids[at + 1], this.ids[at - 1]]) if (near) new Image().src = media(near);
+  }
+
+  drawFacts(asset, job) {
+    const config = job?.config;
+    const rows = [
+      ["Type", typeName(asset.job_type)],
+      ["Size", `${asset.width} × ${asset.height} px`],
+      ["Seed", String(asset.seed)],
+      ["Steps", config?.steps],
+      ["Guidance scale", config?.guidance],
+      ["Scheduler", config?.scheduler],
+      ["Denoising strength", config?.strength],
+      ["Took", job?.timings ? took(workSeconds(job.timings)) : null],
+      ["Made", moment(asset.created_at)],
+      ["File", `${asset.mime_type.split("/")[1].toUpperCase()}, ${fileSize(asset.bytes)}`],
+    ].filter(([, value]) => value !== null && value !== undefined && value !== "");
+    this.facts.replaceChildren(
+      h("div", { class: "ov-facts-scroll" }, ...texts(asset), h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))),
+      this.actionsOf(asset),
+    );
+  }
+
+  actionsOf(asset) {
+    if (asset.trashed_at) return h("div", { class: "ov-facts-actions" }, labelled("restore", "Restore", () => restore([asset]), "ov-primary"));
+    const star = labelled("star", asset.favourite ? "Favourite" : "Add to favourites", () => favourite(assets.get(asset.id)), `ov-star${asset.favourite ? " ov-on" : ""}`);
+    star.setAttribute("aria-pressed", String(asset.favourite));
+    return h(
+      "div",
+      { class: "ov-facts-actions" },
+      star,
+      h("a", { class: "ov-button", href: download(asset.id), download: true }, icon("download"), "Download"),
+      labelled("reuse", "Reuse settings", () => this.leave(() => reuse(this.trigger, { job_id: asset.job_id, seed: asset.seed }))),
+      labelled("reference", "Use as reference", () => this.leave(() => asReference(asset.id))),
+      labelled("trash", "Delete", () => this.discard(asset), "ov-danger"),
+    );
+  }
+
+  leave(then) {
+    this.dialog.close();
+    then();
+  }
+
+  async discard(asset) {
+    if (!(await discard([asset]))) return;
+    const at = this.ids.indexOf(asset.id);
+    this.ids = this.ids.filter((known) => known !== asset.id);
+    if (this.ids.length) this.show(this.ids[Math.min(at, this.ids.length - 1)]);
+    else this.dialog.close();
+  }
+
+  assetChanged(asset) {
+    if (this.dialog.open && asset.id === this.current && this.drawn === asset.id) this.drawFacts(asset, jobs.get(asset.job_id));
+  }
+
+  move(step) {
+    const next = this.ids[this.ids.indexOf(this.current) + step];
+    if (next) this.show(next);
+  }
+
+  key(event) {
+    if (event.target.closest("input, textarea, select, video, .ov-menu")) return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    this.move(step);
+  }
+
+  swipes() {
+    let from = null;
+    this.stage.addEventListener("pointerdown", (event) => (from = event.pointerType === "touch" ? event.clientX : null));
+    this.stage.addEventListener("pointerup", (event) => {
+      const by = from === null ? 0 : event.clientX - from;
+      if (Math.abs(by) > SWIPE_PX) this.move(by < 0 ? 1 : -1);
+    });
+  }
+
+  setAddress(assetId) {
+    const address = new URL(location.href);
+    if (assetId) address.searchParams.set("asset", assetId);
+    else address.searchParams.delete("asset");
+    if (address.href !== location.href) history.replaceState(history.state, "", address);
+  }
+
+  closed() {
+    const { current } = this;
+    this.current = null;
+    this.drawn = null;
+    this.stage.replaceChildren();
+    raiseToasts();
+    document.documentElement.classList.remove("ov-viewing");
+    this.setAddress(null);
+    document.querySelector(`.ov-tile[data-asset="${CSS.escape(current ?? "")}"] .ov-tile-open`)?.focus({ preventScroll: true });
+  }
+}
+
+const workSeconds = (timings) => Object.entries(timings).filter(([name]) => name !== "queued_s").reduce((sum, [, value]) => sum + value, 0);
+
+function texts(asset) {
+  const named = [["Prompt", asset.prompt], ["Rewritten prompt", asset.enhanced_prompt], ["Negative prompt", asset.negative_prompt]];
+  return named.filter(([, text]) => text).map(([name, text]) =>
+    h("section", { class: "ov-text" }, h("h3", {}, name, iconButton("copy", `Copy ${name.toLowerCase()}`, () => copy(text, `${name} copied.`))), h("p", {}, text)),
+  );
+}
+
+function labelled(name, label, run, extra = "") {
+  return h("button", { type: "button", class: `ov-button ${extra}`, onclick: run }, icon(name), label);
+}

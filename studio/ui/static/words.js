@@ -1,0 +1,93 @@
+// Numbers and moments as people say them.
+
+const COUNTS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+
+export const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+export function seconds(value) {
+  if (value < 1) return "1 s";
+  if (value < 90) return `${Math.round(value)} s`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  return `${Math.round(value / 360) / 10} h`;
+}
+
+export function took(value) {
+  return value < 10 ? `${Math.max(value, 0.1).toFixed(1)} s` : seconds(value);
+}
+
+export function ahead(count) {
+  if (!count) return "you are next";
+  return `${COUNTS[count] ?? count} ${count === 1 ? "job" : "jobs"} ahead`;
+}
+
+export function ago(iso) {
+  const past = (Date.now() - Date.parse(iso)) / 1000;
+  if (past < 45) return "just now";
+  if (past < 5400) return `${Math.max(1, Math.round(past / 60))} min ago`;
+  if (past < 86400) return `${Math.round(past / 3600)} h ago`;
+  return day(iso);
+}
+
+const dayKey = (date) => `${date.getFullYear()}-${date.getMonth()}-${date.getDate()}`;
+
+export function day(iso) {
+  const date = new Date(iso);
+  const now = new Date();
+  if (dayKey(date) === dayKey(now)) return "Today";
+  const yesterday = new Date(now);
+  yesterday.setDate(now.getDate() - 1);
+  if (dayKey(date) === dayKey(yesterday)) return "Yesterday";
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return date.toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", year });
+}
+
+export function moment(iso) {
+  return new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+export function fileSize(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 ** 2) return `${Math.round(bytes / 1024)} KB`;
+  return `${(bytes / 1024 ** 2).toFixed(1)} MB`;
+}
+
+const STAGE_WORDS = {
+  queued: "Waiting",
+  enhancing: "Rewriting the prompt",
+  loading: "Loading the model",
+  denoising: "Painting",
+  decoding: "Developing",
+  encoding: "Encoding",
+  storing: "Saving",
+};
+
+export const STAGES = Object.keys(STAGE_WORDS);
+export const stageWord = (stage) => STAGE_WORDS[stage] ?? stage;
+
+const STATUSES = { pending: "Waiting", processing: "Running", completed: "Done", failed: "Failed", cancelled: "Cancelled" };
+
+export const statusWord = (status) => STATUSES[status] ?? status;
+
+const TYPE_PARTS = { sdxl: "SDXL", video: "film", image: "picture", enhanced: "rewritten", "7b": "" };
+
+// "sdxl_image_fast" -> "SDXL fast"; works for types that this page has never heard of.
+export function typeName(type) {
+  const words = type.replace("7b", "_7b").split("_").map((part) => TYPE_PARTS[part] ?? part);
+  const shown = words[0] === "SDXL" ? words.filter((word) => word !== "picture") : words;
+  return shown.filter(Boolean).join(" ");
+}
+
+const ADVICE = {
+  out_of_memory: "Try a smaller size or fewer pictures.",
+  worker_lost: "The worker was replaced. Retry usually works.",
+  poisoned: "This order stopped its worker three times. Change the size or the prompt before you try again.",
+  model_missing: "Ask whoever runs the studio to check the model folder.",
+  storage_full: "Make room by deleting pictures, then retry.",
+  storage_error: "Retry; if it stays, tell whoever runs the studio.",
+  timeout: "Retry, or ask for fewer steps.",
+  policy_refused: "Word the prompt differently.",
+  invalid_input: "Change the settings and order again.",
+  internal: "Retry; if it stays, send the details to whoever runs the studio.",
+};
+
+export const advice = (code) => ADVICE[code] ?? ADVICE.internal;

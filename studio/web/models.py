@@ -1,0 +1,179 @@
+"""What the REST API reads and answers, as OpenAPI describes it.
+
+The services build the answers; these models document them and let later fields through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from studio.orders import Order
+from studio.services.library import AssetChange
+from studio.services.projects import MAX_NAME_CHARS
+
+ItemT = TypeVar("ItemT")
+
+
+class OrderBody(Order):
+    """What to make. Only `prompt` is needed; everything else has the job type's default."""
+
+    @model_validator(mode="after")
+    def _refuse_nul(self) -> Self:
+        refuse_nul(self)
+        return self
+
+
+class AssetChangeBody(AssetChange):
+    """What to change about an asset; fields left out stay as they are."""
+
+    @model_validator(mode="after")
+    def _refuse_nul(self) -> Self:
+        refuse_nul(self)
+        return self
+
+
+class ProjectName(BaseModel):
+    """The name of a project."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
+
+
+def refuse_nul(model: BaseModel) -> None:
+    """Raise ValueError if any text of `model` holds a NUL character, which PostgreSQL cannot keep."""
+    for name, text in _texts(model):
+        if "\0" in text:
+            raise ValueError(f"{name} contains a NUL character")
+
+
+def _texts(model: BaseModel) -> Iterator[tuple[str, str]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield name, text
+
+
+class Answer(BaseModel):
+    """An answer of the API. Later versions may add fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ErrorDetail(Answer):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorAnswer(Answer):
+    """Every error of the API."""
+
+    error: ErrorDetail
+
+
+class JobProgress(Answer):
+    fraction: float = Field(description="0 to 1 over the whole run")
+    step: int
+    steps: int
+    queue_position: int = Field(description="jobs before this one; 0 once it runs")
+    eta_s: float | None = Field(description="expected seconds until it is done, where that is known")
+
+
+class JobFailure(Answer):
+    code: str
+    message: str
+
+
+class JobAnswer(Answer):
+    """A job and what became of it. Times are ISO 8601 UTC."""
+
+    id: str
+    type: str
+    status: str
+    stage: str
+    prompt: str
+    negative_prompt: str
+    enhanced_prompt: str | None
+    config: dict[str, Any]
+    user_id: str
+    project_id: str | None
+    attempt: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    progress: JobProgress
+    timings: dict[str, Any]
+    error: JobFailure | None
+    assets: list[str] = Field(description="ids of the finished assets, in order")
+
+
+class AssetAnswer(Answer):
+    """A finished picture or film."""
+
+    id: str
+    job_id: str
+    user_id: str
+    project_id: str | None
+    parent_id: str | None
+    kind: str
+    mime_type: str
+    width: int
+    height: int
+    frames: int | None
+    fps: float | None
+    bytes: int
+    sha256: str
+    seed: int
+    index: int
+    prompt: str
+    negative_prompt: str
+    enhanced_prompt: str | None
+    job_type: str
+    favourite: bool
+    rating: int | None
+    tags: list[str]
+    created_at: str
+    trashed_at: str | None
+    url: str
+    thumbnail_url: str
+
+
+class Page(Answer, Generic[ItemT]):
+    """One page of a list. `next` is the cursor of the following page, null on the last."""
+
+    items: list[ItemT]
+    next: str | None
+
+
+class ProjectAnswer(Answer):
+    id: str
+    name: str
+
+
+class UploadAnswer(Answer):
+    """A reference picture; its `id` goes into an order's `image` or `mask`."""
+
+    id: str
+    width: int
+    height: int
+    url: str
+
+
+class Estimate(Answer):
+    """Expected seconds of waiting and of running for one more job of a type."""
+
+    run_s: float
+    wait_s: float
+
+
+class JobSummary(Answer):
+    running: int
+    waiting: int
+    done_today: int
+    failed_today: int
+    waiting_all: int

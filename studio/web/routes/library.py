@@ -1,0 +1,96 @@
+"""Assets, projects and uploads."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, UploadFile
+
+from studio.services.library import AssetFilter
+from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf
+from studio.web.models import AssetAnswer, AssetChangeBody, Page, ProjectAnswer, ProjectName, UploadAnswer
+
+Json = dict[str, Any]
+
+router = APIRouter(prefix="/api")
+
+
+@router.get("/assets", response_model=Page[AssetAnswer], tags=["assets"])
+def list_assets(
+    *,
+    person: Acting,
+    services: ServicesOf,
+    kind: str | None = None,
+    job_type: str | None = None,
+    search: str | None = None,
+    favourite: bool | None = None,
+    project: str | None = None,
+    trashed: bool = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Json:
+    """One's own assets, newest first."""
+    wanted = AssetFilter(
+        kind=kind, job_type=job_type, search=search, favourite=favourite, project=project, trashed=trashed
+    )
+    return services.library.list(person, wanted, limit=limit, cursor=cursor)
+
+
+@router.get("/assets/{asset_id}", response_model=AssetAnswer, tags=["assets"])
+def get_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
+    """One asset."""
+    return services.library.get(person, asset_id)
+
+
+@router.patch("/assets/{asset_id}", response_model=AssetAnswer, tags=["assets"])
+def change_asset(asset_id: str, change: AssetChangeBody, person: Acting, services: ServicesOf) -> Json:
+    """Mark, rate, tag or move an asset."""
+    return services.library.change(person, asset_id, change.model_dump(exclude_unset=True))
+
+
+@router.delete("/assets/{asset_id}", response_model=AssetAnswer, tags=["assets"])
+def delete_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
+    """Move an asset to the trash."""
+    return services.library.delete(person, asset_id)
+
+
+@router.post("/assets/{asset_id}/restore", response_model=AssetAnswer, tags=["assets"])
+def restore_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
+    """Take an asset out of the trash."""
+    return services.library.restore(person, asset_id)
+
+
+@router.get("/projects", response_model=Page[ProjectAnswer], tags=["projects"])
+def list_projects(person: Acting, services: ServicesOf) -> Json:
+    """One's own projects."""
+    return {"items": services.projects.list(person), "next": None}
+
+
+@router.post("/projects", status_code=HTTPStatus.CREATED, response_model=ProjectAnswer, tags=["projects"])
+def create_project(project: ProjectName, person: Acting, services: ServicesOf) -> Json:
+    """Make a project."""
+    return services.projects.create(person, project.name)
+
+
+@router.patch("/projects/{project_id}", response_model=ProjectAnswer, tags=["projects"])
+def rename_project(project_id: str, project: ProjectName, person: Acting, services: ServicesOf) -> Json:
+    """Rename a project."""
+    return services.projects.rename(person, project_id, project.name)
+
+
+@router.delete("/projects/{project_id}", status_code=HTTPStatus.NO_CONTENT, tags=["projects"])
+def delete_project(project_id: str, person: Acting, services: ServicesOf) -> None:
+    """Remove a project; its jobs and assets stay."""
+    services.projects.delete(person, project_id)
+
+
+@router.post("/uploads", status_code=HTTPStatus.CREATED, response_model=UploadAnswer, tags=["uploads"])
+def upload(
+    person: Acting,
+    services: ServicesOf,
+    file: Annotated[UploadFile, File(description="a PNG, JPEG or WebP picture")],
+    mask: Annotated[bool, Form(description="whether it is a mask: white is repainted")] = False,
+) -> Json:
+    """Bring a reference picture or a mask."""
+    return services.uploads.accept(person, file.file.read(), mask=mask)

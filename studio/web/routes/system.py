@@ -1,0 +1,61 @@
+"""Health, figures and documentation of the studio."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from studio.errors import Forbidden
+from studio.people import Person
+from studio.web.dependencies import Acting, StoppingOf, VitalsOf
+from studio.web.docs_page import docs_page
+
+router = APIRouter()
+
+
+@router.get("/healthz", tags=["system"], response_class=PlainTextResponse)
+async def healthz() -> str:
+    """The process is up."""
+    return "ok"
+
+
+@router.get("/readyz", tags=["system"])
+def readyz(vitals: VitalsOf, stopping: StoppingOf) -> JSONResponse:
+    """200 while the studio can take work, 503 with the reasons while it cannot."""
+    failing = ["stopping"] if stopping.begun else vitals.failing()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+    return JSONResponse({"ready": not failing, "failing": failing}, status_code=status)
+
+
+@router.get("/metrics", tags=["system"], response_class=PlainTextResponse)
+def metrics(person: Acting, vitals: VitalsOf) -> Response:
+    """Figures for Prometheus; for administrators."""
+    _admins_only(person)
+    return Response(vitals.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/api/system", tags=["system"])
+async def system(person: Acting, vitals: VitalsOf) -> dict[str, Any]:
+    """Worker processes and queues; for administrators."""
+    _admins_only(person)
+    # The orchestrator belongs to the event loop, the database to a thread.
+    workers = [asdict(worker) for worker in vitals.workers()]
+    waiting = await to_thread.run_sync(vitals.waiting_by_lane)
+    return {"workers": workers, "waiting": waiting}
+
+
+@router.get("/api/docs", include_in_schema=False)
+def docs(request: Request, _person: Acting) -> HTMLResponse:
+    """The operations of this API on one page."""
+    return HTMLResponse(docs_page(request.app.openapi(), request.app.openapi_url))
+
+
+def _admins_only(person: Person) -> None:
+    if person.role != "admin":
+        raise Forbidden("This is for administrators of the studio.")

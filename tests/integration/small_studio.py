@@ -1,0 +1,198 @@
+"""A whole studio at a small size: real database, storage, services, worker process, Gradio queue and web app. Only the
+pipeline paints flat pictures, so that a job takes milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from queue_backend.gradio_queue import GradioTicketQueue, register_lanes
+from queue_backend.messages import WorkerSpec
+from queue_backend.orchestrator import Orchestrator
+from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
+from studio.database.engine import Database
+from studio.database.schema import UserProfile
+from studio.errors import SignInNeeded
+from studio.media.storage import MediaStorage
+from studio.people import Person
+from studio.services.accounts import local_person
+from studio.services.announcing import Announcer
+from studio.services.container import RequestLike, Services
+from studio.services.delivery import Delivery
+from studio.services.execution import Execution
+from studio.services.feed import JobFeed
+from studio.services.jobs import JobService
+from studio.services.leases import JobLeases
+from studio.services.library import LibraryService
+from studio.services.owners import this_process
+from studio.services.policy import ContentPolicy
+from studio.services.projects import ProjectService
+from studio.services.rendering import JobViews
+from studio.services.standing import Standings
+from studio.services.sweeper import Sweeper
+from studio.services.uploads import UploadService
+from studio.ui.endpoints import register_endpoints
+from studio.web.app import create_app
+from studio.web.dependencies import WebParts
+from studio.web.security import BrowserPolicy
+from studio.web.stopping import Stopping, StudioServer
+from studio.web.vitals import Vitals
+
+HERE = Path(__file__).parent
+WHO = "x-test-person"
+"""Request header that names the acting person; without it the local person acts."""
+LANES = {"sdxl": 1}
+
+
+class SmallStudio:
+    """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan."""
+
+    def __init__(self, folder: Path, *, policy: BrowserPolicy | None = None) -> None:
+        self.database = Database(f"sqlite:///{folder / 'studio.db'}")
+        self.database.migrate()
+        self.storage = MediaStorage((folder / "media").as_uri())
+        self.catalog = small_catalog()
+        self.stopping = Stopping()
+        spec = WorkerSpec(lane="sdxl", factory="painter:create", environment={"PYTHONPATH": str(HERE)})
+        self.orchestrator = Orchestrator({"sdxl": spec}, folder / "logs")
+        views = JobViews(Standings(self.database, self.catalog, LANES))
+        self.feed = JobFeed(self.database, views)
+        self.secret = secrets.token_urlsafe(16)
+        self.tickets = GradioTicketQueue(self.secret)
+        self.announcer = Announcer(self.tickets, self.feed)
+        self.leases = JobLeases(self.database, this_process(), lane_workers=LANES)
+        uploads = UploadService(self.database, self.storage)
+        self.execution = Execution(
+            leases=self.leases,
+            orchestrator=self.orchestrator,
+            delivery=Delivery(self.storage, "0.0"),
+            references=uploads,
+            catalog=self.catalog,
+            scratch_root=folder / "scratch",
+            poke=self.feed.poke,
+        )
+        self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
+        self.people = {"": local_person(self.database)}
+        self.services = Services(
+            jobs=JobService(self.database, self.catalog, ContentPolicy(("forbiddenword",)), views, self.announcer),
+            library=LibraryService(self.database, self.storage),
+            projects=ProjectService(self.database),
+            uploads=uploads,
+            feed=self.feed,
+            orchestrator=self.orchestrator,
+            catalog=self.catalog,
+            person_for=self._person_for,
+        )
+        self.app = self._app(folder, policy or BrowserPolicy())
+
+    def add_person(self, name: str) -> Person:
+        """A new member, who acts in requests whose header WHO says `name`."""
+        with self.database.as_system() as session:
+            profile = UserProfile(display_name=name, role="member", created_at=0.0)
+            session.add(profile)
+            session.flush()
+            self.people[name] = Person(id=profile.id, role=profile.role, display_name=name)
+        return self.people[name]
+
+    def _person_for(self, request: RequestLike) -> Person:
+        try:
+            return self.people[request.headers.get(WHO, "")]
+        except KeyError:
+            raise SignInNeeded("Sign in first.") from None
+
+    def _app(self, folder: Path, policy: BrowserPolicy) -> FastAPI:
+        static = folder / "static"
+        static.mkdir()
+        (static / "studio.css").write_text("body{}")
+        vitals = Vitals(self.database, self.storage, self.orchestrator, self.catalog.lanes)
+        app = create_app(
+            self.services,
+            static,
+            parts=WebParts(storage=self.storage, vitals=vitals, stopping=self.stopping),
+            policy=policy,
+            version="0.0",
+            lifespan=self._lifespan,
+        )
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            register_lanes(LANES, self.execution.run_next, self.secret)
+            register_endpoints(self.services)
+        app = gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)
+        self.tickets.bind(app)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        self.announcer.bind(asyncio.get_running_loop())
+        background = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.sweeper.run())]
+        try:
+            yield
+        finally:
+            await self.execution.stop(1.0)
+            await self.orchestrator.stop(grace_s=1.0)
+            await self.tickets.aclose()
+            for task in background:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            self.database.close()
+
+
+def small_catalog() -> Catalog:
+    """The SDXL job types with pictures of 64 pixels."""
+    types = sdxl_types(
+        fast=Defaults(steps=2, guidance=0.0, scheduler="euler"),
+        high=Defaults(steps=4, guidance=6.0, scheduler="dpmpp_2m_karras"),
+        expected_s=(1.0, 2.0),
+    )
+    return build_catalog(types, {"sdxl": PixelRules(native=64, multiple=8, smallest=32, largest=128)})
+
+
+class ServedStudio:
+    """A small studio behind a real uvicorn on a loopback port, in a thread of its own."""
+
+    def __init__(self, folder: Path, graceful_s: int | None = 5) -> None:
+        self._folder = folder
+        self._graceful_s = graceful_s
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self.studio: SmallStudio
+        self.server: StudioServer
+
+    async def _serve(self) -> None:
+        # Built on the loop that serves it: Gradio would otherwise leave a loop of its own behind.
+        self.studio = SmallStudio(self._folder)
+        config = uvicorn.Config(
+            self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=self._graceful_s
+        )
+        self.server = StudioServer(config, self.studio.stopping)
+        await self.server.serve()
+
+    @contextmanager
+    def serving(self) -> Iterator[ServedStudio]:
+        self.thread.start()
+        try:
+            while not (hasattr(self, "server") and self.server.started):
+                assert self.thread.is_alive(), "The server did not start."
+                self.thread.join(0.05)
+            yield self
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end."""
+        if hasattr(self, "server"):
+            self.server.should_exit = True
+        self.thread.join(30)
+        assert not self.thread.is_alive()

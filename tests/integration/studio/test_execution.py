@@ -1,0 +1,298 @@
+"""Execution with everything real but the pipeline: database, storage, orchestrator and worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from queue_backend.messages import WorkerSpec
+from queue_backend.orchestrator import Orchestrator
+from studio.database.engine import Database
+from studio.media.storage import MediaStorage
+from studio.services import leases as leases_module
+from studio.services import relay as relay_module
+from studio.services.delivery import Delivery
+from studio.services.execution import Execution
+from studio.services.leases import JobLeases
+from studio.services.owners import this_process
+from studio.services.policy import ContentPolicy
+from studio.services.uploads import UploadService
+from tests.unit.studio.desk import Desk, small_types, until
+
+
+class Shop:
+    """A desk with workers behind it."""
+
+    def __init__(self, folder: Path, desk: Desk) -> None:
+        marks = folder / "marks"
+        marks.mkdir()
+        self.desk = desk
+        self.marks = marks
+        self.scratch = folder / "scratch"
+        self.storage = MediaStorage((folder / "media").as_uri())
+        self.uploads = UploadService(desk.database, self.storage)
+        desk.leases = JobLeases(desk.database, this_process())
+        spec = WorkerSpec(
+            lane="sdxl",
+            factory="tiny_painter:create",
+            options={"marks": str(marks)},
+            environment={"PYTHONPATH": str(Path(__file__).parent)},
+        )
+        self.orchestrator = Orchestrator({"sdxl": spec}, folder / "logs")
+        self.pokes = 0
+        self.execution = Execution(
+            leases=desk.leases,
+            orchestrator=self.orchestrator,
+            delivery=Delivery(self.storage, "0.0"),
+            references=self.uploads,
+            catalog=desk.catalog,
+            scratch_root=self.scratch,
+            poke=self.poke,
+        )
+
+    def poke(self) -> None:
+        self.pokes += 1
+
+    async def run(self) -> bool:
+        async with asyncio.timeout(60):
+            return await self.execution.run_next("sdxl")
+
+    def show(self, job: dict[str, Any]) -> dict[str, Any]:
+        return self.desk.jobs.get(self.desk.alice, job["id"])
+
+    def runs_of(self, job: dict[str, Any]) -> int:
+        """How often the job reached a worker."""
+        mark = self.marks / job["id"]
+        return mark.stat().st_size if mark.exists() else 0
+
+    async def begin(self, job: dict[str, Any]) -> asyncio.Task[bool]:
+        """Start the next job and wait until its worker has it."""
+        task = asyncio.create_task(self.execution.run_next("sdxl"))
+        await until(lambda: self.runs_of(job))
+        return task
+
+    def scratch_folders(self) -> list[Path]:
+        return list(self.scratch.iterdir()) if self.scratch.exists() else []
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    monkeypatch.setattr(leases_module, "BACKOFF_BASE_S", 0.01)
+    monkeypatch.setattr(relay_module, "RENEW_INTERVAL_S", 0.1)
+    monkeypatch.setattr(relay_module, "WRITE_INTERVAL_S", 0.05)
+    database = Database(f"sqlite:///{tmp_path}/studio.db")
+    database.migrate()
+    shop = Shop(tmp_path, Desk(database, small_types(), ContentPolicy()))
+    yield shop
+    await shop.execution.stop(0.0)
+    await shop.orchestrator.stop(grace_s=0.5)
+    database.close()
+
+
+async def test_a_job_becomes_stored_pictures(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, count=3, seed=9)
+    assert await shop.run() is True
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["attempt"], shown["error"]) == ("completed", 1, None)
+    assert len(shown["assets"]) == 3
+    for row in shop.desk.asset_rows(job["id"]):
+        with Image.open(io.BytesIO(shop.storage.read(row.storage_key))) as picture:
+            assert picture.size == (64, 64)
+            assert picture.convert("RGB").getpixel((0, 0)) == (9 + row.index, 64, 128)
+    assert shown["receipt"] == {"checkpoint": "tiny", "steps": 4}
+    assert shown["timings"]["denoising_s"] == 1.25
+    assert shown["timings"]["decoding_s"] == 0.5
+    assert {"queued_s", "loading_s", "encoding_s", "storing_s"} <= set(shown["timings"])
+    assert shop.pokes >= 2
+    assert shop.scratch_folders() == []
+
+
+async def test_a_spare_ticket_finds_nothing(shop: Shop):
+    assert await shop.run() is False
+
+
+async def test_progress_is_shown_while_it_runs(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="endless")
+    task = await shop.begin(job)
+    await until(lambda: shop.show(job)["progress"]["step"] == 3)
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["stage"], shown["progress"]["fraction"]) == ("processing", "denoising", 0.6)
+    assert shown["preview_url"] is not None
+    assert shop.desk.jobs.preview(shop.desk.alice, job["id"]).startswith(b"RIFF")
+    shop.desk.jobs.cancel(shop.desk.alice, job["id"])
+    assert await task is True
+
+
+async def test_a_running_job_stops_on_request_and_the_worker_lives_on(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="endless")
+    task = await shop.begin(job)
+    pid = shop.orchestrator.status()[0].pid
+    shop.desk.jobs.cancel(shop.desk.alice, job["id"])
+    async with asyncio.timeout(30):
+        await task
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["error"], shown["assets"]) == ("cancelled", None, [])
+    assert shop.scratch_folders() == []
+    shop.desk.submit(shop.desk.alice)
+    assert await shop.run() is True
+    assert shop.orchestrator.status()[0].pid == pid
+
+
+async def test_a_reference_picture_reaches_the_pipeline(shop: Shop):
+    data = io.BytesIO()
+    Image.new("RGB", (80, 80), (1, 2, 3)).save(data, "PNG")
+    upload = shop.uploads.accept(shop.desk.alice, data.getvalue())
+    job = shop.desk.submit(shop.desk.alice, image=upload["id"])
+    await shop.run()
+
+    row = shop.desk.asset_rows(job["id"])[0]
+    with Image.open(io.BytesIO(shop.storage.read(row.storage_key))) as picture:
+        assert picture.convert("RGB").getpixel((0, 0)) == (1, 2, 3)
+    child = shop.desk.submit(shop.desk.alice, image=row.id)
+    await shop.run()
+    assert shop.desk.asset_rows(child["id"])[0].parent_id == row.id
+
+
+async def test_a_passing_failure_is_tried_again(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="hiccup")
+    await shop.run()
+    assert (shop.show(job)["status"], shop.show(job)["attempt"]) == ("pending", 1)
+    await until(lambda: shop.desk.leases.sweep() == ["sdxl"])
+    await shop.run()
+
+    assert (shop.show(job)["status"], shop.show(job)["attempt"], shop.runs_of(job)) == ("completed", 2, 2)
+
+
+async def test_a_killed_worker_costs_one_attempt(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="mortal")
+    await shop.run()
+    assert shop.show(job)["status"] == "pending"
+    await until(lambda: shop.desk.leases.sweep() == ["sdxl"])
+    await shop.run()
+
+    assert (shop.show(job)["status"], shop.runs_of(job)) == ("completed", 2)
+
+
+async def test_a_job_that_always_kills_its_worker_is_poisoned_and_the_next_one_runs(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="deadly")
+    for _ in range(3):
+        await until(lambda: shop.desk.leases.sweep() == ["sdxl"])
+        assert await shop.run() is True
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["error"]["code"]) == ("failed", "poisoned")
+    assert "signal 9" in shown["error"]["message"]
+    assert shop.scratch_folders() == []
+    other = shop.desk.submit(shop.desk.alice)
+    await shop.run()
+    assert shop.show(other)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "sentence"),
+    [
+        ("greedy", "out_of_memory", "Too little memory. Try a smaller picture."),
+        ("buggy", "internal", None),
+    ],
+)
+async def test_a_failure_reaches_the_person_in_words_and_the_log_with_the_jobs_id(
+    shop: Shop, caplog: pytest.LogCaptureFixture, prompt: str, code: str, sentence: str | None
+):
+    job = shop.desk.submit(shop.desk.alice, prompt=prompt)
+    await shop.run()
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["error"]["code"]) == ("failed", code)
+    assert sentence is None or shown["error"]["message"] == sentence
+    assert "Traceback" not in shown["error"]["message"]
+    logged = [record for record in caplog.records if job["id"] in record.getMessage()]
+    assert any("Traceback" in logging.Formatter().format(record) for record in logged)
+
+
+async def test_a_worker_that_delivers_something_else_fails_the_job_with_nothing_stored(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="liar")
+    for _ in range(3):
+        await until(lambda: shop.desk.leases.sweep() == ["sdxl"])
+        await shop.run()
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["error"]["code"], shown["assets"]) == ("failed", "storage_error", [])
+
+
+async def test_a_reference_that_was_deleted_meanwhile_fails_the_job_in_words(shop: Shop):
+    source = shop.desk.submit(shop.desk.alice)
+    await shop.run()
+    picture = shop.desk.asset_rows(source["id"])[0].id
+    job = shop.desk.submit(shop.desk.alice, image=picture)
+    shop.storage.delete([shop.desk.asset_rows(source["id"])[0].storage_key])
+    await shop.run()
+
+    assert (shop.show(job)["status"], shop.show(job)["error"]["code"]) == ("failed", "invalid_input")
+    assert shop.runs_of(job) == 0
+
+
+async def test_a_worker_whose_job_was_taken_over_is_stopped_and_delivers_nothing(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="endless")
+    task = await shop.begin(job)
+    shop.desk.expire(job["id"])
+    with shop.desk.database.as_system() as session:
+        session.merge(shop.desk.row(job["id"])).lease_token = "another's"
+    async with asyncio.timeout(30):
+        assert await task is True
+
+    row = shop.desk.row(job["id"])
+    assert (row.status, row.lease_token) == ("processing", "another's")
+    assert shop.desk.asset_rows(job["id"]) == []
+
+
+async def test_the_lease_is_kept_while_no_progress_arrives(shop: Shop):
+    shop.desk.leases._lease_s = 1.0
+    job = shop.desk.submit(shop.desk.alice, prompt="endless")
+    task = await shop.begin(job)
+    token = shop.desk.row(job["id"]).lease_token
+    for _ in range(15):
+        await asyncio.sleep(0.1)
+        shop.desk.leases.sweep()
+    assert shop.desk.row(job["id"]).lease_token == token
+    shop.desk.jobs.cancel(shop.desk.alice, job["id"])
+    await task
+
+
+async def test_a_caller_that_leaves_leaves_the_job_running(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice)
+    caller = asyncio.create_task(shop.execution.run_next("sdxl"))
+    await until(lambda: shop.show(job)["status"] != "pending")
+    caller.cancel()
+    await until(lambda: shop.show(job)["status"] == "completed")
+
+
+async def test_stopping_lets_a_short_job_finish(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice)
+    task = await shop.begin(job)
+    await shop.execution.stop(30.0)
+
+    assert await task is True
+    assert shop.show(job)["status"] == "completed"
+    shop.desk.submit(shop.desk.alice)
+    assert await shop.run() is False, "a studio that stops takes no more jobs"
+
+
+async def test_stopping_gives_a_long_job_back_unspent(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="endless")
+    await shop.begin(job)
+    await shop.execution.stop(0.1)
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["attempt"], shown["error"], shown["stage"]) == ("pending", 0, None, "queued")
+    await until(lambda: shop.scratch_folders() == [])
+    assert shop.desk.leases.claim("sdxl") is not None, "it may start again at once"

@@ -1,0 +1,31 @@
+"""Many Python clients at once: followers must not starve the lanes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from gradio_client import Client
+
+from tests.live import StudioServer
+
+CLIENTS = 45
+
+
+def test_45_clients_following_at_once_all_get_their_picture(studio_server: StudioServer, tmp_path: Path) -> None:
+    def generate(number: int) -> tuple[dict[str, Any], list[str]]:
+        client = Client(studio_server.url, verbose=False, download_files=tmp_path / str(number))
+        try:
+            job, files = client.predict(f"a green tree, number {number}", count=1, steps=1, api_name="/generate")
+        finally:
+            client.close()
+        return job, files
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = list(pool.map(generate, range(CLIENTS)))
+
+    assert {job["status"] for job, _ in answers} == {"completed"}
+    assert len({job["id"] for job, _ in answers}) == CLIENTS
+    for _, files in answers:
+        assert [Path(file).read_bytes()[:8] for file in files] == [b"\x89PNG\r\n\x1a\n"]

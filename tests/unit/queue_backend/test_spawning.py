@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from queue_backend.spawning import LOG_ROTATE_BYTES, LOG_TAIL_LINES, explain, read_tail, rotate
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (None, "has not ended"),
+        (0, "exited by itself with code 0"),
+        (70, "left after an error that ruined its device context"),
+        (-9, "was killed (signal 9, SIGKILL), likely by the system for lack of memory"),
+        (-6, "crashed in native code (signal 6, SIGABRT)"),
+        (-15, "was ended from outside (signal 15, SIGTERM)"),
+        (-99, "was ended from outside (signal 99, unknown)"),
+    ],
+)
+def test_an_exit_code_in_words(exit_code, words):
+    assert explain(exit_code) == words
+
+
+def test_the_tail_holds_this_process_s_last_lines(tmp_path):
+    log = tmp_path / "worker.log"
+    log.write_text("an older process\n")
+    start = log.stat().st_size
+    log.write_text("an older process\n" + "".join(f"line {number}\n" for number in range(100)))
+    lines = read_tail(log, start).splitlines()
+    assert len(lines) == LOG_TAIL_LINES
+    assert lines[-1] == "line 99"
+    log.write_text("an older process\nnew\n")
+    assert read_tail(log, start) == "new"
+    assert read_tail(tmp_path / "missing.log", 0) == ""
+
+
+def test_a_large_log_is_put_aside(tmp_path):
+    log = tmp_path / "logs" / "worker.log"
+    rotate(log)
+    log.write_bytes(b"short")
+    rotate(log)
+    assert log.read_bytes() == b"short"
+    log.write_bytes(b"x" * (LOG_ROTATE_BYTES + 1))
+    rotate(log)
+    assert not log.exists()
+    assert (tmp_path / "logs" / "worker.old.log").stat().st_size == LOG_ROTATE_BYTES + 1

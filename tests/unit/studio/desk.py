@@ -1,0 +1,122 @@
+"""A studio's core, and what tests do with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+
+from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
+from studio.database.engine import Database
+from studio.database.schema import Asset, Job, UserProfile
+from studio.orders import Order
+from studio.people import Person
+from studio.services.jobs import JobService
+from studio.services.leases import Claim, JobLeases, NewAsset
+from studio.services.policy import ContentPolicy
+from studio.services.rendering import JobViews
+from studio.services.standing import Standings
+
+PATIENCE_S = 60.0
+POLL_S = 0.01
+FAST_S = 4.0
+HIGH_S = 24.0
+
+
+def small_types() -> Catalog:
+    """The SDXL job types with pictures of 64 pixels."""
+    types = sdxl_types(
+        fast=Defaults(steps=4, guidance=0.0, scheduler="euler"),
+        high=Defaults(steps=20, guidance=6.0, scheduler="dpmpp_2m_karras"),
+        expected_s=(FAST_S, HIGH_S),
+    )
+    return build_catalog(types, {"sdxl": PixelRules(native=64, multiple=8, smallest=32, largest=128)})
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until `condition` holds. Fails after a minute."""
+    for _ in range(round(PATIENCE_S / POLL_S)):
+        if condition():
+            return
+        await asyncio.sleep(POLL_S)
+    raise AssertionError("What the test waited for did not happen.")
+
+
+class Desk:
+    """The core of a studio, and what tests do with it."""
+
+    def __init__(self, database: Database, catalog: Catalog, policy: ContentPolicy) -> None:
+        self.database = database
+        self.catalog = catalog
+        self.announced: list[str] = []
+        self.views = JobViews(Standings(database, catalog))
+        self.jobs = JobService(database, catalog, policy, self.views, self.announced.append)
+        self.leases = JobLeases(database, "elsewhere:1:1.0")
+        self.alice = self.person("Alice")
+        self.bob = self.person("Bob")
+
+    def person(self, name: str) -> Person:
+        """A new member."""
+        with self.database.as_system() as session:
+            profile = UserProfile(display_name=name, role="member", created_at=0.0)
+            session.add(profile)
+            session.flush()
+            return Person(id=profile.id, role=profile.role, display_name=name)
+
+    def submit(self, person: Person, *, key: str | None = None, **fields: Any) -> dict[str, Any]:
+        """Order a picture; one fast one unless `fields` say otherwise."""
+        order = Order.parse({"prompt": "a red boat", "count": 1, **fields})
+        return self.jobs.submit(person, order, idempotency_key=key)
+
+    def claim(self) -> Claim:
+        """The next job; there must be one."""
+        claim = self.leases.claim("sdxl")
+        assert claim is not None
+        return claim
+
+    def deliver(self, claim: Claim, leases: JobLeases | None = None) -> None:
+        """Complete `claim` with as many pictures as were ordered."""
+        (leases or self.leases).deliver(claim, self.assets(claim), {"denoising_s": 1.0}, {"model": "tiny"})
+
+    def assets(self, claim: Claim) -> list[NewAsset]:
+        return [
+            NewAsset(
+                index=index,
+                kind="image",
+                format="png",
+                mime_type="image/png",
+                width=64,
+                height=64,
+                frames=None,
+                fps=None,
+                bytes=100,
+                sha256="0" * 64,
+                seed=seed,
+                storage_key=f"{claim.type}/{claim.user_id}/{claim.job_id}/{index}.png",
+            )
+            for index, seed in enumerate(claim.config.seeds)
+        ]
+
+    def row(self, job_id: str) -> Job:
+        """The job's row as it is now."""
+        with self.database.as_system(write=False) as session:
+            return session.scalars(select(Job).where(Job.id == job_id)).one()
+
+    def asset_rows(self, job_id: str) -> Sequence[Asset]:
+        with self.database.as_system(write=False) as session:
+            return session.scalars(select(Asset).where(Asset.job_id == job_id).order_by(Asset.index)).all()
+
+    def set(self, job_id: str, **columns: Any) -> None:
+        """Change the row past every rule, as time would."""
+        with self.database.as_system() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(**columns))
+
+    def make_due(self, job_id: str) -> None:
+        """Let the wait before the next attempt be over."""
+        self.set(job_id, not_before=1.0)
+
+    def expire(self, job_id: str) -> None:
+        """Let the job's lease run out."""
+        self.set(job_id, lease_expires_at=1.0)

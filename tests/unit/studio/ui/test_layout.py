@@ -1,0 +1,105 @@
+"""The screens are built from the catalog alone, and ask nobody outside for anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import pytest
+from gradio.context import Context
+
+from studio.catalog import Defaults, PixelRules, build_catalog, sdxl_types
+from studio.services.container import Services
+from studio.ui.layout import build_ui, head_html, mount_options
+from studio.ui.static_files import STATIC_DIR, STATIC_PREFIX
+
+UI = STATIC_DIR.parent
+
+
+def build(register: Callable[[], None]) -> gr.Blocks:
+    recipe = Defaults(steps=4, guidance=0.0, scheduler="lcm")
+    pixels = {"sdxl": PixelRules(native=128, multiple=16, smallest=64, largest=256)}
+    catalog = build_catalog(sdxl_types(fast=recipe, high=recipe, expected_s=(4.0, 12.0)), pixels)
+    # Building the screens reads the catalog and nothing else: the other services answer clicks.
+    return build_ui(cast(Services, SimpleNamespace(catalog=catalog)), register)
+
+
+@pytest.fixture
+async def screens() -> gr.Blocks:
+    """Built on a running event loop, as in the program: without one Gradio makes a loop and leaves it open."""
+    return build(lambda: None)
+
+
+def components(screens: gr.Blocks) -> dict[str, Any]:
+    return {block.elem_id: block for block in screens.blocks.values() if getattr(block, "elem_id", None)}
+
+
+async def test_register_runs_inside_the_blocks() -> None:
+    seen: list[object] = []
+    blocks = build(lambda: seen.append(Context.root_block))
+    assert seen == [blocks]
+
+
+def test_the_composer_shows_the_catalog(screens: gr.Blocks) -> None:
+    found = components(screens)
+    assert found["choice-quality"].choices == [("Fast", "fast"), ("High", "high")]
+    assert not found["choice-kind"].visible, "one kind is no choice"
+    assert (found["steps"].value, found["count"].maximum, found["width"].value) == (4, 6, 128)
+
+
+def test_no_handler_of_the_screens_waits_in_the_queue_or_shows_in_the_api(screens: gr.Blocks) -> None:
+    handlers = list(screens.fns.values())
+    assert len(handlers) >= 10
+    assert all(handler.queue is False for handler in handlers)
+    assert all(handler.api_visibility == "private" for handler in handlers)
+
+
+def test_importing_components_writes_no_stubs() -> None:
+    assert not list(UI.rglob("*.pyi"))
+
+
+def test_values_never_enter_a_template(screens: gr.Blocks) -> None:
+    """Gradio evaluates a filled template as JavaScript: a prompt with ${…} in it would run."""
+    views = [block for block in screens.blocks.values() if isinstance(block, gr.HTML)]
+    assert len(views) == 8
+    for view in views:
+        assert "{" not in view.html_template
+        assert view.css_template == ""
+
+
+def test_scripts_that_components_load_exist(screens: gr.Blocks) -> None:
+    views = [block for block in screens.blocks.values() if isinstance(block, gr.HTML)]
+    texts = [view.js_on_load or "" for view in views] + [head_html()]
+    named = {name for text in texts for name in re.findall(rf"{STATIC_PREFIX}/([\w.]+)", text)}
+    assert {"feed.js", "library.js", "viewer.js", "jobs.js", "appearance.js"} <= named
+    assert all((STATIC_DIR / name).is_file() for name in named)
+
+
+def test_the_mount_shows_no_footer_and_keeps_no_history() -> None:
+    options = mount_options()
+    assert options["footer_links"] == []
+    assert options["run_history"] is False
+
+
+def test_the_theme_asks_no_outside_host() -> None:
+    theme = mount_options()["theme"]
+    css = theme._get_theme_css()
+    assert theme._stylesheets == []
+    assert set(re.findall(r"https?://([\w.]+)", css)) <= {"www.w3.org"}, "only the name of the SVG namespace"
+
+
+@pytest.mark.parametrize("path", sorted(STATIC_DIR.iterdir()), ids=lambda path: path.name)
+def test_static_files_are_small_and_ask_nobody(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    hosts = set(re.findall(r"https?://([\w.]+)", text))
+    assert hosts <= {"www.w3.org"}, "only the name of the SVG namespace"
+    if path.suffix == ".js":
+        assert len(text.splitlines()) <= 300
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+        assert not re.search(r"\bon[a-z]+=[\"']", text), "no inline event handlers"
+        for imported in re.findall(r'from "\./([\w.]+)"', text):
+            assert (STATIC_DIR / imported).is_file(), imported
