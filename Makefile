@@ -1,5 +1,5 @@
 # Everything a person or CI does with this project. `make run` and `make test` set themselves up on a fresh checkout.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := app.py studio pipelines queue_backend bench tests
@@ -7,7 +7,7 @@ SOURCES := app.py studio pipelines queue_backend bench tests
 .PHONY: run test check format bench clean
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "This needs Python 3.11: install it, or name yours with 'make PYTHON=...'."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "This needs Python 3.11: install it, or name yours with 'make PYTHON=...'."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python

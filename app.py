@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.contract import ModelMissing
 from studio import VERSION
+from studio.errors import StorageFailed
 from studio.logs import configure_logging
 from studio.settings import Settings
 
@@ -23,9 +24,10 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         sys.exit("\n".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()))
-    logs = settings.data_path / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    configure_logging(logs, settings.log_level)
+    try:
+        configure_logging(settings.data_path / "logs", settings.log_level)
+    except OSError as error:
+        sys.exit(f"The data folder cannot be used: {error}. Set STUDIO_DATA_DIR.")
     # Before Gradio is imported: its uploads and caches stay inside the data folder, and it reports to nobody.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.data_path / "gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -36,7 +38,7 @@ def main() -> None:
 
     try:
         studio = build(settings)
-    except (CannotStart, ModelMissing) as error:
+    except (CannotStart, ModelMissing, StorageFailed) as error:
         sys.exit(str(error))
     logging.getLogger("studio").info("OurVidz Studio %s: open %s", VERSION, settings.address)
     serve(studio)

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from pipelines.checkpoints import Checkpoint, resolve
 from pipelines.recipes import recipe
 from queue_backend.errors import RunError
@@ -23,6 +25,7 @@ from studio.media.storage import MediaStorage
 from studio.people import Person
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
+from studio.services.cleaning import Cleaner
 from studio.services.container import PersonFor, RequestLike, Services
 from studio.services.delivery import Delivery
 from studio.services.execution import Execution
@@ -104,15 +107,17 @@ class Studio:
 
 
 def build(settings: Settings) -> Studio:
-    """Make the data folder and the database ready and wire every service. Raises CannotStart or ModelMissing."""
+    """Make the data folder and the database ready and wire every service.
+
+    Raises CannotStart, ModelMissing, StorageFailed or OSError.
+    """
     if settings.auth_mode != "local":
         raise CannotStart(PEOPLE_ARE_MISSING)
     scratch = settings.data_path / "scratch"
     logs = settings.data_path / "logs"
     for folder in (scratch, logs):
         folder.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database)
-    database.migrate()
+    database = open_database(settings)
 
     catalog = build_catalog_of(settings)
     lanes = {"sdxl": settings.sdxl_workers}
@@ -158,10 +163,22 @@ def build(settings: Settings) -> Studio:
         execution=execution,
         announcer=announcer,
         leases=leases,
-        sweeper=Sweeper(leases, announcer, scratch),
+        sweeper=Sweeper(leases, announcer, scratch, Cleaner(database, storage).clean),
         database=database,
         storage=storage,
     )
+
+
+def open_database(settings: Settings) -> Database:
+    """The database with the tables of this version. Raises CannotStart."""
+    try:
+        database = Database(settings.database)
+        database.migrate()
+    except (SQLAlchemyError, OSError) as error:
+        log.exception("The database cannot be used.")
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise CannotStart(f"The database cannot be used: {reason}. Check STUDIO_DATABASE_URL.") from error
+    return database
 
 
 def build_catalog_of(settings: Settings) -> Catalog:

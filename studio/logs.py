@@ -13,7 +13,8 @@ QUIET_LOGGERS = ("httpx", "httpcore", "alembic", "PIL", "multipart", "uvicorn.ac
 
 
 def configure_logging(folder: Path, level: str) -> None:
-    """Set up the root logger once, at start. `folder` must exist."""
+    """Set up the root logger once, at start. Makes `folder`; raises OSError where that fails."""
+    folder.mkdir(parents=True, exist_ok=True)
     logging.config.dictConfig(
         {
             "version": 1,

@@ -24,6 +24,7 @@ TITLE = "OurVidz Studio"
 def build_ui(services: Services, register: Callable[[], None]) -> gr.Blocks:
     """The screens over `services`. `register` adds the lanes and the API endpoints inside the Blocks."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        register()  # first: Gradio numbers names that come twice, and clients rely on these
         Frame({}, elem_id="frame")
         with gr.Tabs(elem_id="nav"):
             with gr.Tab("Workspace", id="workspace", elem_id="tab-workspace"):
@@ -34,7 +35,6 @@ def build_ui(services: Services, register: Callable[[], None]) -> gr.Blocks:
                 jobs = build_jobs(services)
         viewer = Viewer({}, elem_id="viewer")
         wire_reuse(composer, services, library, jobs, viewer)
-        register()
     return blocks
 
 
