@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Row, stopwatch
-from studio.bootstrap import build_catalog_of
 from studio.database.engine import Database
+from studio.models import build_catalog_of
 from studio.orders import Order
 from studio.people import Person
 from studio.services.accounts import local_person

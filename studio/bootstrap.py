@@ -11,17 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.checkpoints import Checkpoint, resolve
-from pipelines.recipes import recipe
 from queue_backend.errors import RunError
 from queue_backend.gradio_queue import GradioTicketQueue
-from queue_backend.messages import WorkerSpec
 from queue_backend.orchestrator import Orchestrator
 from queue_backend.worker_process import Patience
 from studio import VERSION
-from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
 from studio.database.engine import Database
 from studio.media.storage import MediaStorage
+from studio.models import build_catalog_of, worker_spec
 from studio.people import Person
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
@@ -44,10 +41,6 @@ from studio.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FIRST_ESTIMATES_S = {True: (2.0, 5.0), False: (5.0, 12.0)}
-"""Run times (fast, high) assumed until there are runs to learn from: demo models on two CPU cores, SDXL on 48 GB."""
-SMALLEST_SHARE, LARGEST_SHARE = 0.5, 2.0
-"""Shortest and longest side offered, as shares of the native one: further off, SDXL repeats or loses its subject."""
 PEOPLE_ARE_MISSING = (
     "This version knows one person only, without sign-in, so it must not be reachable by others. "
     "Set STUDIO_HOST=127.0.0.1 and STUDIO_AUTH=local, and use a tunnel to reach it from elsewhere."
@@ -122,11 +115,8 @@ def build(settings: Settings) -> Studio:
     catalog = build_catalog_of(settings)
     lanes = {"sdxl": settings.sdxl_workers}
     storage = MediaStorage(settings.storage)
-    orchestrator = Orchestrator(
-        {lane: [worker_spec(settings, lane)] * count for lane, count in lanes.items()},
-        logs,
-        Patience(idle_exit_s=settings.worker_idle_exit_s),
-    )
+    specs = {lane: [worker_spec(settings, lane)] * count for lane, count in lanes.items()}
+    orchestrator = Orchestrator(specs, logs, Patience(idle_exit_s=settings.worker_idle_exit_s))
     views = JobViews(Standings(database, catalog, lanes))
     feed = JobFeed(database, views)
     secret = secrets.token_urlsafe(32)
@@ -143,7 +133,6 @@ def build(settings: Settings) -> Studio:
         scratch_root=scratch,
         poke=feed.poke,
     )
-    local = local_person(database)
     services = Services(
         jobs=JobService(database, catalog, ContentPolicy(settings.banned_terms), views, announcer),
         library=LibraryService(database, storage),
@@ -152,7 +141,7 @@ def build(settings: Settings) -> Studio:
         feed=feed,
         orchestrator=orchestrator,
         catalog=catalog,
-        person_for=_always(local),
+        person_for=_always(local_person(database)),
     )
     return Studio(
         settings=settings,
@@ -179,57 +168,6 @@ def open_database(settings: Settings) -> Database:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise CannotStart(f"The database cannot be used: {reason}. Check STUDIO_DATABASE_URL.") from error
     return database
-
-
-def build_catalog_of(settings: Settings) -> Catalog:
-    """The job types with the recipes and sizes of the checkpoints in use. Raises ModelMissing."""
-    checkpoint = sdxl_checkpoint(settings)
-    fast, high = (recipe(checkpoint, quality) for quality in ("fast", "high"))
-    types = sdxl_types(
-        fast=Defaults(steps=fast.steps, guidance=fast.guidance, scheduler=fast.scheduler),
-        high=Defaults(steps=high.steps, guidance=high.guidance, scheduler=high.scheduler),
-        expected_s=FIRST_ESTIMATES_S[checkpoint.demo],
-    )
-    return build_catalog(types, {"sdxl": pixel_rules(checkpoint)})
-
-
-def sdxl_checkpoint(settings: Settings) -> Checkpoint:
-    """The SDXL checkpoint that the settings name."""
-    return resolve("sdxl", _model_setting(settings), few_step=settings.sdxl_few_step)
-
-
-def worker_spec(settings: Settings, lane: str) -> WorkerSpec:
-    """What the lane's worker processes hold."""
-    options = {
-        "checkpoint": _model_setting(settings),
-        "few_step": settings.sdxl_few_step,
-        "cache_dir": str(settings.models_path),
-    }
-    return WorkerSpec(
-        lane=lane,
-        factory=f"pipelines.{lane}:create",
-        options=options,
-        environment={"TRANSFORMERS_VERBOSITY": "error"},  # its remarks about a missing torchvision are harmless
-    )
-
-
-def pixel_rules(checkpoint: Checkpoint) -> PixelRules:
-    """The sizes that `checkpoint` can make."""
-    multiple = checkpoint.size_multiple_px
-
-    def on_grid(share: float) -> int:
-        return max(multiple, round(checkpoint.native_size_px * share / multiple) * multiple)
-
-    return PixelRules(
-        native=checkpoint.native_size_px,
-        multiple=multiple,
-        smallest=on_grid(SMALLEST_SHARE),
-        largest=on_grid(LARGEST_SHARE),
-    )
-
-
-def _model_setting(settings: Settings) -> str:
-    return settings.sdxl_model or ("demo" if settings.uses_demo_models else "full")
 
 
 def _always(person: Person) -> PersonFor:

@@ -46,7 +46,7 @@ class JobType:
     """One row of the table.
 
     `lanes` in the order in which the job passes through them. `expected_s` is the first estimate of the run time in
-    seconds, until this installation has runs of its own to learn from; it is also the cost in the fair queue.
+    seconds of a job with the default count, steps and size, until this installation has runs of its own to learn from.
     """
 
     name: str

@@ -13,7 +13,8 @@ StudioError
 ├── QuotaExceeded       429 quota_exceeded
 ├── ModelUnavailable    503 model_missing
 ├── StorageFull         503 storage_full
-├── StorageFailed       503 storage_error
+├── StorageFailed       503 storage_error     the store did not answer; trying again may help
+│   └── UnfitFile       503 storage_error     what should be stored is not what was announced; it stays so
 └── Unavailable         503 unavailable       the studio is stopping
 """
 
@@ -88,6 +89,10 @@ class StorageFull(StudioError):
 
 class StorageFailed(StudioError):
     code, status = "storage_error", 503
+
+
+class UnfitFile(StorageFailed):
+    """A file that no storage of ours takes: of another kind or size than announced, or broken."""
 
 
 class Unavailable(StudioError):

@@ -12,7 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from studio.catalog import MAX_GUIDANCE, MAX_PROMPT_CHARS, MAX_SEED, MAX_STEPS, RANDOM_SEED, Catalog, JobType
+from studio.catalog import (
+    MAX_GUIDANCE,
+    MAX_PROMPT_CHARS,
+    MAX_SEED,
+    MAX_STEPS,
+    RANDOM_SEED,
+    Catalog,
+    JobType,
+    PixelRules,
+)
 from studio.errors import InvalidInput
 
 NUL = "\x00"
@@ -20,6 +29,8 @@ NUL = "\x00"
 DEFAULT_JOB_TYPE = "sdxl_image_fast"
 DEFAULT_STRENGTH = 0.6
 """Denoising strength of image to image where the order is silent: keeps the layout, redraws the rest."""
+SMALLEST_COST = 0.1
+"""Least part of a type's expected run time that any job costs: text encoding, files and upkeep do not shrink."""
 SCHEDULERS = ("default", "euler", "euler_a", "dpmpp_2m", "dpmpp_2m_karras", "ddim", "unipc", "lcm")
 
 
@@ -108,6 +119,14 @@ def settle(order: Order, catalog: Catalog) -> tuple[JobType, JobConfig]:
         mask=order.mask,
         strength=(order.strength or DEFAULT_STRENGTH) if order.image else None,
     )
+
+
+def cost_s(kind: JobType, config: JobConfig, rules: PixelRules) -> float:
+    """Seconds that a job with `config` is expected to run before anything is learned: the type's expected run time,
+    scaled by pictures x steps x pixels relative to the type's defaults. It is the job's cost in the fair queue."""
+    usual = kind.default_count * kind.defaults.steps * rules.native**2
+    work = config.count * config.steps * config.width * config.height
+    return kind.expected_s * max(work / usual, SMALLEST_COST)
 
 
 def _sentence(kind: str, name: str, message: str) -> str:

@@ -85,7 +85,7 @@ class ChangeCounter(Base):
 
 
 class Job(OwnedRow, Base):
-    """One order and what became of it. `cost_s` is the type's expected run time, `turn` its place in the fair queue.
+    """One order and what became of it. `cost_s` is its run time as first expected, `turn` its place in the fair queue.
 
     While `processing`, `lease_token` names the claim that may write to the row; `lease_owner` the studio process that
     holds it. `revision` is the number of the row's last change.

@@ -15,7 +15,7 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from studio.errors import NotFound, StorageFailed, StorageFull, TooLarge
+from studio.errors import NotFound, StorageFailed, StorageFull, TooLarge, UnfitFile
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,20 @@ def upload_key(user_id: str, upload_id: str) -> str:
     return f"{UPLOAD_PREFIX}/{user_id}/{upload_id}.png"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """An object in the store. `written_at` is the Unix time of its last write by the store's clock, in seconds."""
+
+    key: str
+    written_at: float
+
+
 class MediaStorage:
     """An object store with the studio's rules for keys, formats and sizes.
 
     `url` is `file:///folder` (made where missing) or `s3://bucket/prefix`, with credentials from the AWS variables.
     Methods block; async code calls them in a thread. Raises NotFound for a missing key, StorageFull when the disk or
-    the quota is used up, StorageFailed for a bad key or anything else that the store reports.
+    the quota is used up, UnfitFile for a bad key or format, StorageFailed for anything else that the store reports.
     """
 
     def __init__(self, url: str) -> None:
@@ -79,14 +87,14 @@ class MediaStorage:
             raise StorageFailed(f"The media storage {scheme}://… cannot be opened: {_first_line(error)}") from error
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store the file at `path`. Raises TooLarge over the format's limit; StorageFailed for another format."""
+        """Store the file at `path`. Raises TooLarge over the format's limit; UnfitFile for another format."""
         kind = _format_of(key)
         with path.open("rb") as file:
             _check(key, kind, file.read(kind.magic_at + len(kind.magic)), path.stat().st_size)
         self._put(key, path)
 
     def put_bytes(self, key: str, data: bytes) -> None:
-        """Store `data`. Raises TooLarge over the format's limit; StorageFailed for another format."""
+        """Store `data`. Raises TooLarge over the format's limit; UnfitFile for another format."""
         kind = _format_of(key)
         _check(key, kind, data[: kind.magic_at + len(kind.magic)], len(data))
         self._put(key, data)
@@ -130,6 +138,14 @@ class MediaStorage:
             except (BaseError, OSError, ValueError) as error:
                 raise _translated(error, key) from error
 
+    def batches(self, prefix: str, batch: int) -> Iterator[list[StoredObject]]:
+        """What lies under the folder `prefix`, in no order, at most `batch` objects at a time."""
+        try:
+            for page in self._store.list(prefix, chunk_size=batch):
+                yield [StoredObject(key=row["path"], written_at=row["last_modified"].timestamp()) for row in page]
+        except (BaseError, OSError, ValueError) as error:
+            raise _translated(error, prefix) from error
+
     def _put(self, key: str, content: Path | bytes) -> None:
         try:
             self._store.put(key, content)
@@ -147,7 +163,7 @@ def _open_store(scheme: str, url: str) -> ObjectStore:
 
 def _safe(key: str) -> str:
     if not _SAFE_KEY.fullmatch(key) or ".." in key:
-        raise StorageFailed("A file was asked for under a name that storage does not use.")
+        raise UnfitFile("A file was asked for under a name that storage does not use.")
     return key
 
 
@@ -155,7 +171,7 @@ def _format_of(key: str) -> FileFormat:
     prefix, extension = _safe(key).partition("/")[0], key.rpartition(".")[2]
     formats = {THUMBNAIL_PREFIX: _THUMBNAILS, UPLOAD_PREFIX: _UPLOADS}.get(prefix, _ORIGINALS)
     if extension not in formats:
-        raise StorageFailed(f"Storage keeps no .{extension[:8]} files under {prefix}.")
+        raise UnfitFile(f"Storage keeps no .{extension[:8]} files under {prefix}.")
     return formats[extension]
 
 
@@ -166,7 +182,7 @@ def _check(key: str, kind: FileFormat, head: bytes, size_bytes: int) -> None:
             f"{kind.mime_type} file."
         )
     if head[kind.magic_at :] != kind.magic:
-        raise StorageFailed(f"The file for {key.rpartition('/')[2]} is no {kind.mime_type}.")
+        raise UnfitFile(f"The file for {key.rpartition('/')[2]} is no {kind.mime_type}.")
 
 
 def _pieces(stream: Iterator[bytes], key: str) -> Iterator[bytes]:

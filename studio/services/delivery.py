@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.contract import Artifact, GenerationResult
 from studio.catalog import JobType
-from studio.errors import StorageFailed, TooLarge
+from studio.errors import TooLarge, UnfitFile
 from studio.media.png import BrokenPng, dimensions
 from studio.media.provenance import Provenance, stamp_png
 from studio.media.storage import MEGABYTE, PNG, MediaStorage, asset_key, thumbnail_key
@@ -36,12 +36,12 @@ class Delivery:
     def store(self, claim: Claim, result: GenerationResult, job_type: JobType) -> list[NewAsset]:
         """Check and store every artifact with its thumbnails. Returns the assets to be recorded, by index.
 
-        Storing a job's result again overwrites the same keys. Raises StorageFailed for a file that is not what the
+        Storing a job's result again overwrites the same keys. Raises UnfitFile for a file that is not what the
         worker said, TooLarge for one over the limit of its format, StorageFull or StorageFailed from the store.
         """
         artifacts = sorted(result.artifacts, key=lambda artifact: artifact.index)
         if [artifact.index for artifact in artifacts] != list(range(claim.config.count)):
-            raise StorageFailed(f"The worker delivered {len(artifacts)} files for {claim.config.count} pictures.")
+            raise UnfitFile(f"The worker delivered {len(artifacts)} files for {claim.config.count} pictures.")
         for artifact in artifacts:
             _check(artifact, job_type)
         with ThreadPoolExecutor(STORED_AT_ONCE) as threads:
@@ -55,7 +55,7 @@ class Delivery:
         try:
             data = stamp_png(artifact.path, facts)
         except BrokenPng as error:
-            raise StorageFailed(f"The worker delivered a broken picture: {error}") from error
+            raise UnfitFile(f"The worker delivered a broken picture: {error}") from error
         key = asset_key(job_type.bucket, claim.user_id, claim.job_id, artifact.index, job_type.extension)
         small = thumbnails(data)
         self._storage.put_bytes(key, data)
@@ -80,9 +80,9 @@ class Delivery:
 def _check(artifact: Artifact, job_type: JobType) -> None:
     """Hold a file to what the worker says of it and to what its job type makes."""
     if artifact.mime_type != job_type.mime_type or job_type.mime_type != PNG.mime_type:
-        raise StorageFailed(f"The worker delivered {artifact.mime_type}; {job_type.name} makes {job_type.mime_type}.")
+        raise UnfitFile(f"The worker delivered {artifact.mime_type}; {job_type.name} makes {job_type.mime_type}.")
     if not artifact.path.is_file():
-        raise StorageFailed(f"The worker announced file {artifact.index + 1} and did not deliver it.")
+        raise UnfitFile(f"The worker announced file {artifact.index + 1} and did not deliver it.")
     size = artifact.path.stat().st_size
     if size > PNG.max_bytes:
         raise TooLarge(
@@ -91,7 +91,7 @@ def _check(artifact: Artifact, job_type: JobType) -> None:
         )
     found = _size_of(artifact.path)
     if found != (artifact.width, artifact.height):
-        raise StorageFailed(
+        raise UnfitFile(
             f"The worker delivered a picture of {found[0]} x {found[1]} pixels and announced "
             f"{artifact.width} x {artifact.height}."
         )
@@ -103,7 +103,7 @@ def _size_of(path: Path) -> tuple[int, int]:
     try:
         return dimensions(head)
     except BrokenPng as error:
-        raise StorageFailed(f"The worker delivered a file that is no PNG: {error}") from error
+        raise UnfitFile(f"The worker delivered a file that is no PNG: {error}") from error
 
 
 def _provenance(claim: Claim, artifact: Artifact, receipt: dict[str, Any], app_version: str) -> Provenance:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from queue_backend.errors import RunError
-from studio.errors import StorageFailed, StudioError
+from studio.errors import StorageFailed, StudioError, UnfitFile
 
 JOB_ERROR_CODES = frozenset(
     {
@@ -47,7 +47,9 @@ def public_failure(error: Exception) -> Failure:
             code = error.code if error.code in JOB_ERROR_CODES else "internal"
             return Failure(code=code, message=error.message, transient=error.transient)
         case StudioError() if error.code in JOB_ERROR_CODES:
-            return Failure(code=error.code, message=error.message, transient=isinstance(error, StorageFailed))
+            # A store may answer next time; a worker that delivered the wrong file would deliver it again.
+            may_pass = isinstance(error, StorageFailed) and not isinstance(error, UnfitFile)
+            return Failure(code=error.code, message=error.message, transient=may_pass)
         case StudioError():
             # Such as a reference picture that was deleted since the order: the order cannot be done any more.
             return Failure(code="invalid_input", message=error.message, transient=False)

@@ -17,7 +17,7 @@ from studio.catalog import Catalog, JobType
 from studio.database.engine import Database, db_now, next_revision
 from studio.database.schema import STATUSES, Asset, Job, Lane, Project, Upload
 from studio.errors import Conflict, InvalidInput, NotFound
-from studio.orders import JobConfig, Order, settle
+from studio.orders import JobConfig, Order, cost_s, settle
 from studio.people import Person
 from studio.services import transitions
 from studio.services.rendering import JobViews
@@ -40,6 +40,7 @@ class _Settled:
     order: Order
     kind: JobType
     config: JobConfig
+    cost_s: float
     key: str | None
 
 
@@ -67,7 +68,9 @@ class JobService:
         """
         kind, config = settle(order, self._catalog)
         self._policy.check(order.prompt, order.negative_prompt)
-        settled = _Settled(order=order, kind=kind, config=config, key=_checked_key(idempotency_key))
+        cost = cost_s(kind, config, self._catalog.rules(kind))
+        key = _checked_key(idempotency_key)
+        settled = _Settled(order=order, kind=kind, config=config, cost_s=cost, key=key)
         with self._database.as_person(person) as session:
             job_id, is_new = _insert_once(session, person, settled)
         if is_new:
@@ -165,13 +168,22 @@ class JobService:
             "waiting_all": waiting_all or 0,
         }
 
-    def estimate(self, job_type: str) -> Json:
-        """Seconds that a job of `job_type` ordered now would run ("run_s") and wait before ("wait_s").
-
-        Raises InvalidInput.
+    def estimate(
+        self,
+        job_type: str,
+        *,
+        count: int | None = None,
+        steps: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Json:
+        """Seconds that such a job ordered now would run ("run_s") and wait before ("wait_s"); sides in pixels, None is
+        the type's default. Raises InvalidInput, as for an order.
         """
-        self._check_type(job_type)
-        return dict(self._views.standings.estimate(job_type))
+        work = {"count": count, "steps": steps, "width": width, "height": height}
+        # An order needs a prompt; no prompt takes longer than another.
+        kind, config = settle(Order.parse({"prompt": "any", "job_type": job_type, **work}), self._catalog)
+        return dict(self._views.standings.estimate(kind.name, cost_s(kind, config, self._catalog.rules(kind))))
 
     def _check_filters(self, status: str | None, job_type: str | None, limit: int, cursor: str | None) -> None:
         if status is not None and status not in STATUSES:
@@ -269,8 +281,8 @@ def _new_job(session: Session, person: Person, settled: _Settled) -> Job:
         negative_prompt=order.negative_prompt,
         config=settled.config.model_dump(),
         timings={},
-        turn=_turn(session, lane, person.id, kind.expected_s),
-        cost_s=kind.expected_s,
+        turn=_turn(session, lane, person.id, settled.cost_s),
+        cost_s=settled.cost_s,
         created_at=_now(session),
         idempotency_key=settled.key,
         revision=next_revision(session),

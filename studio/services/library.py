@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -151,16 +152,20 @@ class LibraryService:
             asset = _asset(session, asset_id)
             if asset.trashed_at is None:
                 raise Conflict("Only what is in the trash can be removed for good. Delete it first.")
-            self._storage.delete(_keys(asset))
+            self._storage.delete(stored_keys(asset))
             session.delete(asset)
 
     def empty_trash(self, person: Person) -> int:
-        """Remove everything in the trash for good. Returns how many assets that were."""
+        """Remove everything in the trash for good. Returns how many assets that were. Raises StorageFailed."""
         with self._database.as_person(person, write=False) as session:
             trashed = session.scalars(select(Asset.id).where(Asset.trashed_at.is_not(None))).all()
+        purged = 0
         for asset_id in trashed:
-            self.purge(person, asset_id)
-        return len(trashed)
+            # What somebody restored or removed in the meantime is not in the trash any more.
+            with suppress(NotFound, Conflict):
+                self.purge(person, asset_id)
+                purged += 1
+        return purged
 
     def media(self, person: Person, media_id: str) -> MediaFile:
         """The file of an asset, or of an upload. Raises NotFound."""
@@ -201,12 +206,12 @@ class LibraryService:
             etag=f"{asset.sha256}-{size}",
         )
 
-    def storage_used(self, person: Person) -> int:
-        """Bytes of the person's originals and uploads, the trash included."""
+    def storage_used(self, person: Person) -> dict[str, int]:
+        """`bytes` of the person's originals and uploads and the number of `assets`, the trash included."""
         with self._database.as_person(person, write=False) as session:
-            assets = session.scalar(select(func.coalesce(func.sum(Asset.bytes), 0)))
-            uploads = session.scalar(select(func.coalesce(func.sum(Upload.bytes), 0)))
-        return int(assets or 0) + int(uploads or 0)
+            assets, count = session.execute(select(func.sum(Asset.bytes), func.count(Asset.id))).one()
+            uploads = session.scalar(select(func.sum(Upload.bytes)))
+        return {"bytes": int(assets or 0) + int(uploads or 0), "assets": count}
 
 
 def _asset(session: Session, asset_id: str) -> Asset:
@@ -216,7 +221,8 @@ def _asset(session: Session, asset_id: str) -> Asset:
     return asset
 
 
-def _keys(asset: Asset) -> Sequence[str]:
+def stored_keys(asset: Asset) -> Sequence[str]:
+    """The keys of an asset's files: the original and its thumbnails."""
     return [asset.storage_key, *(thumbnail_key(asset.storage_key, size) for size in SIZES)]
 
 

@@ -1,6 +1,6 @@
 """Where a job stands: how many come first, and when it will be done.
 
-Run times are learned from this installation's own completed jobs; until it has some, the catalog's estimates hold.
+How fast this installation is, it learns from its own completed jobs; until it has some, each job's `cost_s` holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from studio.database.schema import Job, Lane
 
 RUNS_TO_LEARN_FROM = 20
 LEARNED_FOR_S = 5.0
-"""How long a learned run time is kept before the database is asked again."""
+"""How long a learned factor is kept before the database is asked again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,38 +35,39 @@ ENDED_STANDING = Standing(queue_position=0, eta_s=None)
 
 
 class RunTimes:
-    """Seconds a job of each type takes from claim to delivery: the median of the last runs here."""
+    """How much longer than its `cost_s` a job of each type runs here, loading of the model left out: the median of the
+    last runs' ratios, so that jobs of every size teach about jobs of any other."""
 
-    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.monotonic) -> None:
-        self._catalog = catalog
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, float]] = {}
 
-    def seconds(self, session: Session, job_type: str) -> float:
-        """The expected run time of `job_type`."""
+    def factor(self, session: Session, job_type: str) -> float:
+        """Expected run seconds a second of `cost_s` for `job_type`; 1 without runs."""
         with self._lock:
             until, known = self._known.get(job_type, (-1.0, 0.0))
         if self._now() < until:
             return known
-        runs = self._last_runs(session, job_type)
-        learned = statistics.median(runs) if runs else self._expected(job_type)
+        ratios = self._last_ratios(session, job_type)
+        learned = statistics.median(ratios) if ratios else 1.0
         with self._lock:
             self._known[job_type] = (self._now() + LEARNED_FOR_S, learned)
         return learned
 
-    def _expected(self, job_type: str) -> float:
-        kind = self._catalog.types.get(job_type)
-        return 0.0 if kind is None else kind.expected_s
-
-    def _last_runs(self, session: Session, job_type: str) -> Sequence[float]:
+    def _last_ratios(self, session: Session, job_type: str) -> list[float]:
+        run_s = Job.finished_at - Job.started_at
         ran = (
-            select(Job.finished_at - Job.started_at)
-            .where(Job.type == job_type, Job.status == "completed", Job.finished_at.is_not(None))
+            select(run_s, Job.timings, Job.cost_s)
+            .where(Job.type == job_type, Job.status == "completed", run_s.is_not(None), Job.cost_s > 0)
             .order_by(Job.finished_at.desc())
             .limit(RUNS_TO_LEARN_FROM)
         )
-        return [seconds for seconds in session.scalars(ran) if seconds is not None]
+        # A cold start says nothing about the next run.
+        return [
+            max(0.0, seconds - timings.get("loading_s", 0.0)) / cost_s
+            for seconds, timings, cost_s in session.execute(ran)
+        ]
 
 
 class Standings:
@@ -79,7 +80,7 @@ class Standings:
         self._database = database
         self._catalog = catalog
         self._lane_workers = dict(lane_workers or {})
-        self._run_times = RunTimes(catalog)
+        self._run_times = RunTimes()
 
     def of(self, jobs: Sequence[Job]) -> dict[str, Standing]:
         """The standing of each of `jobs`, by job id."""
@@ -93,33 +94,34 @@ class Standings:
             known = {job.id: self._standing(session, job, lanes[job.lane], ahead) for job in unfinished}
         return {job.id: known.get(job.id, ENDED_STANDING) for job in jobs}
 
-    def estimate(self, job_type: str) -> dict[str, float]:
-        """Seconds that a job of `job_type` ordered now would run ("run_s") and wait before ("wait_s")."""
+    def estimate(self, job_type: str, cost_s: float) -> dict[str, float]:
+        """Seconds that such a job, which costs `cost_s`, would run ("run_s") and wait before ("wait_s") if ordered
+        now."""
         kind = self._catalog.types[job_type]
         with self._database.as_system(write=False) as session:
             lane = self._lanes_now(session, {kind.lanes[0]})[kind.lanes[0]]
             clock = select(Lane.clock).where(Lane.name == kind.lanes[0]).scalar_subquery()
-            sooner = select(Job.type, func.count()).where(
+            sooner = select(Job.type, func.sum(Job.cost_s)).where(
                 Job.lane == kind.lanes[0],
                 Job.status == "pending",
-                Job.turn <= func.coalesce(clock, 0.0) + kind.expected_s,
+                Job.turn <= func.coalesce(clock, 0.0) + cost_s,
             )
             ahead_s = sum(
-                count * self._run_times.seconds(session, name)
-                for name, count in session.execute(sooner.group_by(Job.type))
+                costs_s * self._run_times.factor(session, name)
+                for name, costs_s in session.execute(sooner.group_by(Job.type))
             )
-            run_s = self._run_times.seconds(session, job_type)
+            run_s = cost_s * self._run_times.factor(session, job_type)
         return {"run_s": round(run_s, 1), "wait_s": round((lane.free_in_s + ahead_s) / lane.workers, 1)}
 
     def _lanes_now(self, session: Session, lanes: set[str]) -> dict[str, _LaneNow]:
         elapsed_s = db_now() - func.coalesce(Job.started_at, db_now())
-        columns = Job.id, Job.lane, Job.type, elapsed_s, Job.fraction
+        columns = Job.id, Job.lane, Job.type, Job.cost_s, elapsed_s, Job.fraction
         running = session.execute(select(*columns).where(Job.status == "processing", Job.lane.in_(lanes))).all()
         found = {}
         for lane in lanes:
             left_s = {
-                job_id: remaining_s(self._run_times.seconds(session, job_type), elapsed_s, fraction)
-                for job_id, of_lane, job_type, elapsed_s, fraction in running
+                job_id: remaining_s(cost_s * self._run_times.factor(session, job_type), elapsed_s, fraction)
+                for job_id, of_lane, job_type, cost_s, elapsed_s, fraction in running
                 if of_lane == lane
             }
             workers = max(1, self._lane_workers.get(lane, 1))
@@ -133,9 +135,8 @@ class Standings:
         types = session.scalars(select(Job.type).where(*pending).distinct()).all()
         if not types:  # all were claimed since they were read
             return {}
-        run_s = case(
-            {name: self._run_times.seconds(session, name) for name in types}, value=Job.type, else_=literal(0.0)
-        )
+        factors = {name: self._run_times.factor(session, name) for name in types}
+        run_s = Job.cost_s * case(factors, value=Job.type, else_=literal(1.0))
         line = (
             select(
                 Job.id,
@@ -153,7 +154,7 @@ class Standings:
             # Absent when it ended since it was read: done any moment.
             return Standing(queue_position=0, eta_s=lane.left_s.get(job.id, 0.0))
         jobs, seconds = ahead.get(job.id, (0, 0.0))
-        own_s = self._run_times.seconds(session, job.type)
+        own_s = job.cost_s * self._run_times.factor(session, job.type)
         wait_s = (lane.free_in_s + seconds) / lane.workers
         return Standing(queue_position=jobs + len(lane.left_s), eta_s=wait_s + own_s)
 

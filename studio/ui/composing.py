@@ -10,7 +10,10 @@ from PIL import Image
 
 from studio.catalog import ASPECTS, RANDOM_SEED, Catalog, JobType
 from studio.errors import InvalidInput
-from studio.orders import Order
+from studio.orders import Order, settle
+
+WORK_FIELDS = ("count", "steps", "width", "height")
+"""What decides, with the job type, how long a job runs."""
 
 
 def order_from(fields: Mapping[str, Any], job_type: str, *, mask: str | None = None) -> Order:
@@ -33,6 +36,15 @@ def order_from(fields: Mapping[str, Any], job_type: str, *, mask: str | None = N
             "strength": fields.get("strength") if reference else None,
         }
     )
+
+
+def work_from(fields: Mapping[str, Any], job_type: str, catalog: Catalog) -> dict[str, Any] | None:
+    """The job type and WORK_FIELDS of what `fields` would order, or None while they are nothing that can be made."""
+    try:
+        _, config = settle(order_from({**fields, "prompt": "any"}, job_type), catalog)
+    except InvalidInput:  # told when it is ordered: until then somebody may just be typing
+        return None
+    return {"job_type": job_type, **config.model_dump(include=set(WORK_FIELDS))}
 
 
 def fields_from(job: Mapping[str, Any], *, seed: int | None = None) -> dict[str, Any]:

@@ -143,6 +143,15 @@ class AssetAnswer(Answer):
     thumbnail_url: str
 
 
+class TrashAnswer(Answer):
+    deleted: int = Field(description="assets that were removed for good")
+
+
+class StorageAnswer(Answer):
+    bytes: int = Field(description="originals and uploads, without thumbnails")
+    assets: int
+
+
 class Page(Answer, Generic[ItemT]):
     """One page of a list. `next` is the cursor of the following page, null on the last."""
 
@@ -165,7 +174,7 @@ class UploadAnswer(Answer):
 
 
 class Estimate(Answer):
-    """Expected seconds of waiting and of running for one more job of a type."""
+    """Expected seconds of waiting and of running for one more job."""
 
     run_s: float
     wait_s: float

@@ -204,6 +204,9 @@ async def test_a_picture_that_does_not_exist(door: httpx.AsyncClient, field: str
         ("/api/assets?kind=sound", 422, "invalid_input"),
         ("/api/estimate", 422, "invalid_input"),
         ("/api/estimate?job_type=x", 422, "invalid_input"),
+        ("/api/estimate?job_type=sdxl_image_fast&count=7", 422, "invalid_input"),
+        ("/api/estimate?job_type=sdxl_image_fast&steps=many", 422, "invalid_input"),
+        ("/api/estimate?job_type=sdxl_image_fast&width=65", 422, "invalid_input"),
         ("/api/events?after=yesterday", 422, "invalid_input"),
         ("/media/no-such-asset/thumbnail?size=10000", 422, "invalid_input"),
     ],
@@ -295,7 +298,9 @@ def test_lists_and_figures(web: httpx.Client) -> None:
     following = web.get("/api/jobs", params={"limit": 1, "cursor": page["next"]}).json()
     assert following["items"][0]["id"] == ids[0]
     assert web.get("/api/jobs/summary").json()["done_today"] >= 3
-    assert web.get("/api/estimate", params={"job_type": "sdxl_image_fast"}).json()["run_s"] > 0
+    work = {"job_type": "sdxl_image_high", "count": 1, "steps": 8, "width": 128, "height": 64}
+    assert web.get("/api/estimate", params=work).json()["run_s"] == pytest.approx(2.0 / 6 * 4, abs=0.06)
+    assert web.get("/api/estimate", params={"job_type": "sdxl_image_high"}).json()["run_s"] == 2.0
     assert [kind["type"] for kind in web.get("/api/job-types").json()] == ["sdxl_image_fast", "sdxl_image_high"]
 
 
@@ -317,6 +322,36 @@ def test_the_library(web: httpx.Client) -> None:
     assert web.patch(f"/api/projects/{project.json()['id']}", json={"name": "Ships"}).json()["name"] == "Ships"
     assert "Ships" in [item["name"] for item in web.get("/api/projects").json()["items"]]
     assert web.delete(f"/api/projects/{project.json()['id']}").status_code == 204
+
+
+def test_the_trash_is_emptied_for_good(served_studio: ServedStudio) -> None:
+    served_studio.studio.add_person("tidy")
+    with httpx.Client(base_url=served_studio.url, headers={WHO: "tidy"}, timeout=60) as tidy:
+        first, second, kept = finished(tidy, order(tidy, count=3)["id"])["assets"]
+        full = tidy.get("/api/storage").json()
+        assert full == {"bytes": sum(item["bytes"] for item in tidy.get("/api/assets").json()["items"]), "assets": 3}
+
+        refused = tidy.delete(f"/api/assets/{first}", params={"permanently": True})
+        assert (refused.status_code, error_of(refused)["code"]) == (409, "conflict")
+        for asset_id in (first, second):
+            assert tidy.delete(f"/api/assets/{asset_id}").status_code == 200
+        gone = tidy.delete(f"/api/assets/{first}", params={"permanently": True})
+        assert (gone.status_code, gone.content) == (204, b"")
+        assert tidy.get(f"/api/assets/{first}").status_code == 404
+        assert tidy.get(f"/media/{first}").status_code == 404
+
+        assert tidy.delete("/api/trash").json() == {"deleted": 1}
+        assert tidy.delete("/api/trash").json() == {"deleted": 0}
+        left = tidy.get("/api/storage").json()
+        assert (left["assets"], 0 < left["bytes"] < full["bytes"]) == (1, True)
+        assert tidy.get(f"/media/{kept}").status_code == 200
+
+
+def test_a_job_without_a_preview_says_so_without_an_error(web: httpx.Client) -> None:
+    job = finished(web, order(web)["id"])
+    answer = web.get(f"/api/jobs/{job['id']}/preview")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "204" in web.get("/api/openapi.json").json()["paths"]["/api/jobs/{job_id}/preview"]["get"]["responses"]
 
 
 def test_a_picture_of_ones_own_as_reference(web: httpx.Client) -> None:

@@ -22,7 +22,7 @@ class ReferenceTile(JsonView):
 
 
 class Estimate(JsonView):
-    """How long the next job would take. Value: {"job_type"}."""
+    """How long the next job would take. Value: {"job_type", "count"?, "steps"?, "width"?, "height"?} or None."""
 
     MODULE: ClassVar[str] = "estimate.js"
     SHELL: ClassVar[str] = ""

@@ -36,12 +36,15 @@ export const api = {
   cancel: (jobId) => ask("POST", `/api/jobs/${id(jobId)}/cancel`),
   retry: (jobId) => ask("POST", `/api/jobs/${id(jobId)}/retry`),
   summary: () => ask("GET", "/api/jobs/summary"),
-  estimate: (jobType) => ask("GET", `/api/estimate${query({ job_type: jobType })}`),
+  estimate: (work) => ask("GET", `/api/estimate${query(work)}`),
   assets: (parameters = {}) => ask("GET", `/api/assets${query(parameters)}`),
   asset: (assetId) => ask("GET", `/api/assets/${id(assetId)}`),
   change: (assetId, fields) =>
     ask("PATCH", `/api/assets/${id(assetId)}`, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) }),
   trash: (assetId) => ask("DELETE", `/api/assets/${id(assetId)}`),
+  purge: (assetId) => ask("DELETE", `/api/assets/${id(assetId)}?permanently=true`),
+  emptyTrash: () => ask("DELETE", "/api/trash"),
+  storage: () => ask("GET", "/api/storage"),
   restore: (assetId) => ask("POST", `/api/assets/${id(assetId)}/restore`),
   upload(file) {
     const form = new FormData();

@@ -3,7 +3,8 @@
 import { api, download, thumbnail } from "./api.js";
 import { h, icon, iconButton } from "./dom.js";
 import { confirmed, failed, menu, toast } from "./overlays.js";
-import { assets, putAsset } from "./store.js";
+import { assets, dropAsset, putAsset } from "./store.js";
+import { plural } from "./words.js";
 
 export const goTo = (tab) => document.dispatchEvent(new CustomEvent("ov:tab", { detail: tab }));
 export const view = (assetId, ids) => document.dispatchEvent(new CustomEvent("ov:view", { detail: { assetId, ids } }));
@@ -53,8 +54,44 @@ export async function restore(found) {
   }
 }
 
+// There is no way back from here, so the question says so.
+export async function purge(found) {
+  const many = found.length > 1;
+  const question = many ? `Delete ${found.length} pictures forever?` : "Delete this picture forever?";
+  const detail = many ? "Their files are removed. This cannot be undone." : "Its file is removed. This cannot be undone.";
+  if (!(await confirmed(question, detail, "Delete forever"))) return false;
+  const results = await Promise.allSettled(found.map(async (asset) => {
+    await api.purge(asset.id);
+    dropAsset(asset);
+  }));
+  const bad = results.find((result) => result.status === "rejected");
+  if (bad) failed(bad.reason);
+  const gone = results.filter((result) => result.status === "fulfilled").length;
+  if (gone) toast(gone > 1 ? `${gone} pictures are gone for good.` : "The picture is gone for good.");
+  return gone > 0;
+}
+
+// Resolves true when the trash was emptied.
+export async function emptyTrash() {
+  if (!(await confirmed("Empty the trash?", "Everything in it is removed with its files. This cannot be undone.", "Empty trash"))) return false;
+  try {
+    const { deleted } = await api.emptyTrash();
+    for (const asset of [...assets.values()]) if (asset.trashed_at && !asset.gone) dropAsset(asset);
+    toast(deleted ? `The trash is empty: ${plural(deleted, "picture is", "pictures are")} gone for good.` : "The trash was empty already.");
+    return true;
+  } catch (error) {
+    failed(error);
+    return false;
+  }
+}
+
 export function assetMenu(asset, trigger) {
-  if (asset.trashed_at) return [{ label: "Restore", icon: "restore", run: () => restore([asset]) }];
+  if (asset.trashed_at) {
+    return [
+      { label: "Restore", icon: "restore", run: () => restore([asset]) },
+      { label: "Delete forever", icon: "trash", danger: true, run: () => purge([asset]) },
+    ];
+  }
   return [
     { label: "Reuse settings", icon: "reuse", run: () => reuse(trigger, { job_id: asset.job_id, seed: asset.seed }) },
     { label: "Use as reference", icon: "reference", run: () => asReference(asset.id) },

@@ -9,8 +9,9 @@ export function mount({ element, props, watch }) {
   const words = h("p", { class: "ov-estimate", "aria-live": "off" });
   element.replaceChildren(words);
   const draw = debounce(async () => {
-    const type = props.value?.job_type;
-    const answer = type ? await api.estimate(type).catch(() => null) : null;
+    const work = props.value;
+    const answer = work?.job_type ? await api.estimate(work).catch(() => null) : null;
+    if (work !== props.value) return; // an answer to what is no longer asked
     if (!answer) return words.replaceChildren();
     const wait = answer.wait_s >= 2 ? h("small", {}, `starts in about ${seconds(answer.wait_s)}`) : null;
     return words.replaceChildren(...[h("span", {}, `≈ ${seconds(answer.run_s)}`), wait].filter(Boolean));

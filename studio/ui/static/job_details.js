@@ -1,4 +1,4 @@
-// What a row of the jobs screen opens into: the request, the timings, the error with what to do, the pictures.
+// What a row of the jobs screen opens into: request, timings, receipt, the error with what to do, the pictures.
 
 import { api } from "./api.js";
 import { picture, reuse, view } from "./assets.js";
@@ -7,8 +7,10 @@ import { copy } from "./overlays.js";
 import { details as asText } from "./strip.js";
 import { STAGES, advice, moment, stageWord, took } from "./words.js";
 
+const FINGERPRINT_CHARS = 10;
+
 export function details(job, trigger, act) {
-  return [problem(job), h("div", { class: "ov-details-columns" }, request(job), timings(job)), pictures(job), deeds(job, trigger, act)].filter(Boolean);
+  return [problem(job), h("div", { class: "ov-details-columns" }, request(job), timings(job), receipt(job)), pictures(job), deeds(job, trigger, act)].filter(Boolean);
 }
 
 function problem(job) {
@@ -41,6 +43,23 @@ function request(job) {
 function timings(job) {
   const spent = STAGES.filter((stage) => `${stage}_s` in job.timings).map((stage) => [stageWord(stage), took(job.timings[`${stage}_s`])]);
   return list("Timings", [...spent, ["Ordered", moment(job.created_at)], ["Ended", job.finished_at ? moment(job.finished_at) : null], ["Attempts", job.attempt], ["Job", job.id]]);
+}
+
+// How it was made: what another machine would need to make the same picture.
+function receipt(job) {
+  const facts = job.receipt;
+  if (!facts) return null;
+  const versions = Object.entries(facts.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(", ");
+  return list("Receipt", [
+    ["Checkpoint", facts.checkpoint],
+    ["Fingerprint", facts.fingerprint?.slice(0, FINGERPRINT_CHARS)],
+    ["Few-step weights", facts.few_step_weights],
+    ["Mode", facts.mode?.replaceAll("_", " ")],
+    ["Scheduler", facts.scheduler],
+    ["Precision", facts.dtype],
+    ["Device", facts.device],
+    ["Versions", versions],
+  ]);
 }
 
 function pictures(job) {

@@ -1,9 +1,10 @@
 // The library: a toolbar, and every picture grouped by day, page after page as one scrolls.
 
-import { discard, restore, tile, view } from "./assets.js";
+import { api } from "./api.js";
+import { discard, emptyTrash, purge, restore, tile, view } from "./assets.js";
 import { button, debounce, h, icon } from "./dom.js";
 import { getAsset, loadAssets, onAsset, onJob, start } from "./store.js";
-import { day, plural, typeName } from "./words.js";
+import { day, fileSize, plural, typeName } from "./words.js";
 
 const PAGE = 60;
 const SIZES = { small: 128, medium: 184, large: 256 };
@@ -23,6 +24,9 @@ class Library {
     this.foot = h("div", { class: "ov-foot" });
     this.bar = h("div", { class: "ov-selection", role: "region", "aria-label": "Selection" });
     this.count = h("span", { class: "ov-quiet ov-shown-count", "aria-live": "polite" });
+    this.used = h("span", { class: "ov-quiet ov-used", title: "Your pictures and references, the trash included" });
+    this.empties = button("Empty trash", () => emptyTrash().then((done) => done && this.reload()), { class: "ov-button ov-danger", hidden: true });
+    this.measure = debounce(() => this.drawUsed(), 400);
   }
 
   begin() {
@@ -31,6 +35,7 @@ class Library {
     start();
     onAsset((asset) => this.changed(asset));
     onJob((job, before) => job.status === "completed" && before?.status !== "completed" && this.arrived(job));
+    this.measure();
     new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.cursor && this.more(), { rootMargin: "800px" }).observe(this.foot);
     this.reload();
   }
@@ -43,7 +48,7 @@ class Library {
     const starred = toggle("Favourites", "star", (on) => this.filter("favourite", on));
     const trash = toggle("Trash", "trash", (on) => this.filter("trashed", on));
     this.size = select("Tile size", [["small", "Small tiles"], ["medium", "Medium tiles"], ["large", "Large tiles"]], (value) => this.setSize(value));
-    return h("div", { class: "ov-toolbar", role: "search" }, h("label", { class: "ov-search" }, icon("search"), search), kind, type, starred, trash, h("span", { class: "ov-spring" }), this.count, this.size);
+    return h("div", { class: "ov-toolbar", role: "search" }, h("label", { class: "ov-search" }, icon("search"), search), kind, type, starred, trash, this.empties, h("span", { class: "ov-spring" }), this.count, this.size, this.used);
   }
 
   setSize(name) {
@@ -66,6 +71,7 @@ class Library {
     this.tiles.clear();
     this.picked.clear();
     this.drawSelection();
+    this.empties.hidden = true;
     this.groups.replaceChildren(skeleton());
     this.foot.replaceChildren();
     this.more(true);
@@ -92,7 +98,13 @@ class Library {
     }
   }
 
+  async drawUsed() {
+    const found = await api.storage().catch(() => null); // offline, the last number stays
+    if (found) this.used.textContent = `${fileSize(found.bytes)} used`;
+  }
+
   drawFoot() {
+    this.empties.hidden = !this.filters.trashed || !this.tiles.size;
     this.count.textContent = this.tiles.size ? `${plural(this.tiles.size, "picture", "pictures")}${this.cursor ? " so far" : ""}` : "";
     if (this.cursor) this.foot.replaceChildren(h("p", { class: "ov-quiet" }, "More below"));
     else this.foot.replaceChildren(...(this.tiles.size ? [] : [this.empty()]));
@@ -100,7 +112,7 @@ class Library {
 
   empty() {
     const { search, kind, job_type: type, favourite, trashed } = this.filters;
-    if (trashed) return emptiness("The trash is empty", "Pictures that you delete wait here, in case you want them back.");
+    if (trashed) return emptiness("The trash is empty", "Pictures that you delete wait here for 30 days, in case you want them back.");
     if (search || kind || type || favourite) return emptiness("Nothing fits these filters", "Take one away, or search for another word.");
     const make = button("Make the first one", () => document.dispatchEvent(new CustomEvent("ov:tab", { detail: "workspace" })), { class: "ov-button ov-primary" });
     return emptiness("Your pictures will be here", "Everything that you generate is kept and can be found again by its prompt.", make);
@@ -108,12 +120,13 @@ class Library {
 
   fits(asset) {
     const { search, kind, job_type: type, favourite, trashed } = this.filters;
-    if (Boolean(asset.trashed_at) !== trashed) return false;
+    if (asset.gone || Boolean(asset.trashed_at) !== trashed) return false;
     if ((kind && asset.kind !== kind) || (type && asset.job_type !== type) || (favourite && !asset.favourite)) return false;
     return search.toLowerCase().split(/\s+/).every((word) => asset.prompt.toLowerCase().includes(word));
   }
 
   changed(asset) {
+    if (asset.gone) this.measure();
     const made = this.tiles.get(asset.id);
     if (made && !this.fits(asset)) this.remove(asset.id);
     else if (made) made.refresh();
@@ -132,6 +145,7 @@ class Library {
   }
 
   arrived(job) {
+    this.measure();
     if (this.filters.trashed) return;
     job.assets.forEach((assetId) => getAsset(assetId).then((asset) => this.changed(asset), () => {}));
   }
@@ -185,8 +199,9 @@ class Library {
     this.element.classList.toggle("ov-selecting", this.picked.size > 0);
     if (!this.picked.size) return this.bar.replaceChildren();
     const chosen = [...this.picked].map((assetId) => this.tiles.get(assetId).asset);
-    const deed = this.filters.trashed ? button("Restore", () => restore(chosen)) : button("Delete", () => discard(chosen), { class: "ov-button ov-danger" });
-    return this.bar.replaceChildren(h("span", {}, `${this.picked.size} selected`), deed, button("Clear", () => this.clear()));
+    const danger = { class: "ov-button ov-danger" };
+    const deeds = this.filters.trashed ? [button("Restore", () => restore(chosen)), button("Delete forever", () => purge(chosen), danger)] : [button("Delete", () => discard(chosen), danger)];
+    return this.bar.replaceChildren(h("span", {}, `${this.picked.size} selected`), ...deeds, button("Clear", () => this.clear()));
   }
 
   clear() {

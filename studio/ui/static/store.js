@@ -102,12 +102,16 @@ async function refreshWaiting() {
   if (waiting && online && !document.hidden) await loadJobs({ status: "pending" }).catch(() => {});
 }
 
-export async function runEstimate(jobType) {
-  if (!runSeconds.has(jobType)) {
-    runSeconds.set(jobType, api.estimate(jobType).then((answer) => answer.run_s, () => null));
-    setTimeout(() => runSeconds.delete(jobType), 60000);
+// Jobs of the same type and size share an answer.
+export async function runEstimate(job) {
+  const { count, steps, width, height } = job.config;
+  const work = { job_type: job.type, count, steps, width, height };
+  const key = JSON.stringify(work);
+  if (!runSeconds.has(key)) {
+    runSeconds.set(key, api.estimate(work).then((answer) => answer.run_s, () => null));
+    setTimeout(() => runSeconds.delete(key), 60000);
   }
-  return runSeconds.get(jobType);
+  return runSeconds.get(key);
 }
 
 // --- assets
@@ -118,6 +122,9 @@ export function putAsset(asset) {
   assetChanges.emit(asset, known);
   return asset;
 }
+
+// What was removed for good leaves a mark behind, so that a job's strip does not wait for it.
+export const dropAsset = (asset) => putAsset({ ...asset, gone: true });
 
 const asked = new Map();
 const queue = [];

@@ -172,7 +172,7 @@ export class Strip {
     this.progress.bar.style.transform = `scaleX(${job.status === "processing" ? Math.max(fraction, 0.02) : 0})`;
     this.meter.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
     if (job.preview_url && job.preview_url !== this.shownPreview) this.showPreview(job.preview_url);
-    if (job.status === "pending") runEstimate(job.type).then((run) => this.setRun(run));
+    if (job.status === "pending") runEstimate(job).then((run) => this.setRun(run));
   }
 
   setRun(run) {
@@ -226,6 +226,8 @@ export class Strip {
   }
 }
 
+// The whole job as the API tells it, without what this page notes beside it.
 export function details(job) {
-  return JSON.stringify({ id: job.id, type: job.type, error: job.error, attempt: job.attempt, prompt: job.prompt, config: job.config, timings: job.timings, created_at: job.created_at, finished_at: job.finished_at }, null, 2);
+  const { revision: _revision, receivedAt: _receivedAt, ...told } = job;
+  return JSON.stringify(told, null, 2);
 }

@@ -1,7 +1,7 @@
 // The viewer: one picture large, its facts beside it. Arrows move, Esc closes, `?asset=<id>` opens it.
 
 import { api, download, media, thumbnail } from "./api.js";
-import { asReference, discard, favourite, restore, reuse } from "./assets.js";
+import { asReference, discard, favourite, purge, restore, reuse } from "./assets.js";
 import { button, h, icon, iconButton } from "./dom.js";
 import { copy, raiseToasts } from "./overlays.js";
 import { assets, getAsset, jobs, onAsset, putJob } from "./store.js";
@@ -69,7 +69,7 @@ class Viewer {
     }
     try {
       const asset = await getAsset(assetId);
-      if (this.current === assetId) this.draw(asset);
+      if (this.current === assetId) asset.gone ? this.missing({ status: 404 }) : this.draw(asset);
     } catch (error) {
       if (this.current === assetId) this.missing(error);
     }
@@ -118,6 +118,7 @@ class Viewer {
     const config = job?.config;
     const rows = [
       ["Type", typeName(asset.job_type)],
+      ["Checkpoint", job?.receipt?.checkpoint],
       ["Size", `${asset.width} × ${asset.height} px`],
       ["Seed", String(asset.seed)],
       ["Steps", config?.steps],
@@ -135,7 +136,10 @@ class Viewer {
   }
 
   actionsOf(asset) {
-    if (asset.trashed_at) return h("div", { class: "ov-facts-actions" }, labelled("restore", "Restore", () => restore([asset]), "ov-primary"));
+    if (asset.trashed_at) {
+      const forever = labelled("trash", "Delete forever", () => this.leaving(asset, purge), "ov-danger ov-wide");
+      return h("div", { class: "ov-facts-actions" }, labelled("restore", "Restore", () => restore([asset]), "ov-primary"), forever);
+    }
     const star = labelled("star", asset.favourite ? "Favourite" : "Add to favourites", () => favourite(assets.get(asset.id)), `ov-star${asset.favourite ? " ov-on" : ""}`);
     star.setAttribute("aria-pressed", String(asset.favourite));
     return h(
@@ -145,7 +149,7 @@ class Viewer {
       h("a", { class: "ov-button", href: download(asset.id), download: true }, icon("download"), "Download"),
       labelled("reuse", "Reuse settings", () => this.leave(() => reuse(this.trigger, { job_id: asset.job_id, seed: asset.seed }))),
       labelled("reference", "Use as reference", () => this.leave(() => asReference(asset.id))),
-      labelled("trash", "Delete", () => this.discard(asset), "ov-danger"),
+      labelled("trash", "Delete", () => this.leaving(asset, discard), "ov-danger"),
     );
   }
 
@@ -154,8 +158,9 @@ class Viewer {
     then();
   }
 
-  async discard(asset) {
-    if (!(await discard([asset]))) return;
+  // `remove` asks first; then the viewer goes on to the neighbour.
+  async leaving(asset, remove) {
+    if (!(await remove([asset]))) return;
     const at = this.ids.indexOf(asset.id);
     this.ids = this.ids.filter((known) => known !== asset.id);
     if (this.ids.length) this.show(this.ids[Math.min(at, this.ids.length - 1)]);
@@ -163,7 +168,7 @@ class Viewer {
   }
 
   assetChanged(asset) {
-    if (this.dialog.open && asset.id === this.current && this.drawn === asset.id) this.drawFacts(asset, jobs.get(asset.job_id));
+    if (this.dialog.open && !asset.gone && asset.id === this.current && this.drawn === asset.id) this.drawFacts(asset, jobs.get(asset.job_id));
   }
 
   move(step) {

@@ -69,7 +69,6 @@ class Composer:
         updates[self.fields["count"]] = gr.update(
             maximum=max(kind.max_count, 2), value=kind.default_count, visible=kind.max_count > 1
         )
-        updates[self.estimate] = {"job_type": kind.name}
         return updates
 
     def show_fields(self, fields: Mapping[str, Any], job_type: str, catalog: Catalog) -> dict[Any, Any]:

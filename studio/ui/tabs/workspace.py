@@ -14,7 +14,16 @@ from studio.errors import NotFound
 from studio.ui.choices import choose
 from studio.ui.components.job_feed import JobFeed
 from studio.ui.components.json_view import JsonView
-from studio.ui.composing import aspect_of, fields_from, mask_png, order_from, reference_id, size_of
+from studio.ui.composing import (
+    WORK_FIELDS,
+    aspect_of,
+    fields_from,
+    mask_png,
+    order_from,
+    reference_id,
+    size_of,
+    work_from,
+)
 from studio.ui.speaking import notice_of, off_loop, person_of
 from studio.ui.tabs.composer import Composer, build_composer
 
@@ -37,6 +46,7 @@ def build_workspace(services: Services) -> Composer:
     _wire_generate(composer, feed, services)
     _wire_choices(composer, services)
     _wire_shape(composer, services)
+    _wire_estimate(composer, services)
     _wire_seed(composer, services)
     _wire_reference(composer, services)
     feed.example(_take_example, outputs=[composer.fields["prompt"]], **QUIET)
@@ -93,7 +103,7 @@ def _submit(services: Services, request: gr.Request, composer: Composer, values:
 def _shown(composer: Composer) -> list[Any]:
     """What follows from the choice of the job type."""
     recipe = [composer.fields[name] for name in ("steps", "guidance", "scheduler", "count")]
-    return [*composer.picks.values(), *recipe, composer.estimate]
+    return [*composer.picks.values(), *recipe]
 
 
 def _wire_choices(composer: Composer, services: Services) -> None:
@@ -130,6 +140,21 @@ def _wire_shape(composer: Composer, services: Services) -> None:
     composer.swap.click(swap, inputs, [width, height, composer.aspect], **QUIET)
     for side in (width, height):
         side.input(follow_sides, inputs, [composer.aspect], **QUIET)
+
+
+def _wire_estimate(composer: Composer, services: Services) -> None:
+    """Ask anew whenever what decides the run time changes, by hand or by another handler."""
+    asked = [*composer.picks.values(), *(composer.fields[name] for name in WORK_FIELDS)]
+
+    def ask(values: dict[Any, Any]) -> dict[str, Any] | None:
+        job_type = choose(services.catalog, composer.picked(values)).job_type.name
+        return work_from(composer.named(values), job_type, services.catalog)
+
+    # Dragging a slider asks once more at its end, not at every step on the way. Values come as they are: Gradio's own
+    # check of a slider would raise an error before the last digit is typed.
+    changes = [component.change for component in asked]
+    how: dict[str, Any] = {"trigger_mode": "always_last", "preprocess": False, **QUIET}
+    gr.on(changes, ask, set(asked), [composer.estimate], **how)
 
 
 def _wire_seed(composer: Composer, services: Services) -> None:

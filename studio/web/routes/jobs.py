@@ -10,6 +10,7 @@ from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Header, Query, Response
 
 from studio.database.schema import ENDED
+from studio.errors import NotFound
 from studio.services.following import follow_job
 from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf, StoppingOf
 from studio.web.models import Estimate, JobAnswer, JobSummary, OrderBody, Page
@@ -20,6 +21,7 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 router = APIRouter(prefix="/api", tags=["jobs"])
 
 Json = dict[str, Any]
+Ordered = Annotated[int | None, Query(description="as in an order; the type's default where absent")]
 
 
 @router.post("/queue-job", status_code=HTTPStatus.CREATED, response_model=JobAnswer)
@@ -57,9 +59,18 @@ def summary(person: Acting, services: ServicesOf) -> Json:
 
 
 @router.get("/estimate", response_model=Estimate)
-def estimate(_person: Acting, services: ServicesOf, job_type: str) -> Json:
-    """Expected seconds for one more job of a type."""
-    return services.jobs.estimate(job_type)
+def estimate(
+    *,
+    _person: Acting,
+    services: ServicesOf,
+    job_type: str,
+    count: Ordered = None,
+    steps: Ordered = None,
+    width: Ordered = None,
+    height: Ordered = None,
+) -> Json:
+    """Expected seconds for one more job of a type, for so many pictures of so many steps and pixels."""
+    return services.jobs.estimate(job_type, count=count, steps=steps, width=width, height=height)
 
 
 @router.get("/job-types", response_model=list[Json])
@@ -103,9 +114,20 @@ async def wait_for_job(
     return job
 
 
-@router.get("/jobs/{job_id}/preview", response_class=Response, responses={200: {"content": {"image/webp": {}}}})
+@router.get(
+    "/jobs/{job_id}/preview",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/webp": {}}},
+        204: {"description": "The job has no preview: it has not come so far, or it has ended"},
+    },
+)
 def preview(job_id: str, person: Acting, services: ServicesOf) -> Response:
     """The running job's latest preview: small square tiles side by side, one a picture."""
-    return Response(
-        services.jobs.preview(person, job_id), media_type="image/webp", headers={"Cache-Control": "private, no-cache"}
-    )
+    headers = {"Cache-Control": "private, no-cache"}
+    try:
+        picture = services.jobs.preview(person, job_id)
+    except NotFound:
+        services.jobs.get(person, job_id)  # an unknown or foreign job stays not found
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    return Response(picture, media_type="image/webp", headers=headers)

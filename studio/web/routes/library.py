@@ -5,13 +5,23 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from studio.services.library import AssetFilter
 from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf
-from studio.web.models import AssetAnswer, AssetChangeBody, Page, ProjectAnswer, ProjectName, UploadAnswer
+from studio.web.models import (
+    AssetAnswer,
+    AssetChangeBody,
+    Page,
+    ProjectAnswer,
+    ProjectName,
+    StorageAnswer,
+    TrashAnswer,
+    UploadAnswer,
+)
 
 Json = dict[str, Any]
+Permanently = Annotated[bool, Query(description="remove for good what is in the trash; this cannot be undone")]
 
 router = APIRouter(prefix="/api")
 
@@ -49,10 +59,30 @@ def change_asset(asset_id: str, change: AssetChangeBody, person: Acting, service
     return services.library.change(person, asset_id, change.model_dump(exclude_unset=True))
 
 
-@router.delete("/assets/{asset_id}", response_model=AssetAnswer, tags=["assets"])
-def delete_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
-    """Move an asset to the trash."""
+@router.delete(
+    "/assets/{asset_id}",
+    response_model=AssetAnswer,
+    responses={204: {"description": "It was removed for good"}},
+    tags=["assets"],
+)
+def delete_asset(asset_id: str, person: Acting, services: ServicesOf, permanently: Permanently = False) -> Any:
+    """Move an asset to the trash, or remove one that is there for good."""
+    if permanently:
+        services.library.purge(person, asset_id)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
     return services.library.delete(person, asset_id)
+
+
+@router.delete("/trash", response_model=TrashAnswer, tags=["assets"])
+def empty_trash(person: Acting, services: ServicesOf) -> Json:
+    """Remove everything in one's own trash for good."""
+    return {"deleted": services.library.empty_trash(person)}
+
+
+@router.get("/storage", response_model=StorageAnswer, tags=["assets"])
+def storage(person: Acting, services: ServicesOf) -> dict[str, int]:
+    """How much one's own assets and uploads take, the trash included."""
+    return services.library.storage_used(person)
 
 
 @router.post("/assets/{asset_id}/restore", response_model=AssetAnswer, tags=["assets"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
+from studio.catalog import MAX_PICTURES, Catalog, Defaults, PixelRules, build_catalog, sdxl_types
 from studio.database.engine import Database
 from studio.database.schema import Asset, Job, UserProfile
 from studio.orders import Order
@@ -23,6 +23,7 @@ PATIENCE_S = 60.0
 POLL_S = 0.01
 FAST_S = 4.0
 HIGH_S = 24.0
+"""What one picture of each quality costs, of the default steps and size."""
 
 
 def small_types() -> Catalog:
@@ -30,7 +31,7 @@ def small_types() -> Catalog:
     types = sdxl_types(
         fast=Defaults(steps=4, guidance=0.0, scheduler="euler"),
         high=Defaults(steps=20, guidance=6.0, scheduler="dpmpp_2m_karras"),
-        expected_s=(FAST_S, HIGH_S),
+        expected_s=(MAX_PICTURES * FAST_S, MAX_PICTURES * HIGH_S),
     )
     return build_catalog(types, {"sdxl": PixelRules(native=64, multiple=8, smallest=32, largest=128)})
 

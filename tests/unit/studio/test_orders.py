@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from studio.errors import InvalidInput
-from studio.orders import DEFAULT_STRENGTH, JobConfig, Order, settle
+from studio.orders import DEFAULT_STRENGTH, SMALLEST_COST, JobConfig, Order, cost_s, settle
 from tests.unit.studio.desk import small_types
 
 CATALOG = small_types()
@@ -144,3 +144,22 @@ def test_no_order_does_anything_but_settle_or_be_refused(fields):
         assert config.count <= kind.max_count
         assert 32 <= config.width <= 128
         assert JobConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("work", "part"),
+    [
+        ({}, 1.0),
+        ({"count": 3}, 0.5),
+        ({"steps": 8}, 2.0),
+        ({"width": 128, "height": 128}, 4.0),
+        ({"count": 1, "steps": 1, "width": 32}, SMALLEST_COST),
+        ({"steps": 150}, 37.5),
+    ],
+)
+def test_a_job_costs_its_pictures_steps_and_pixels(work, part):
+    kind = CATALOG.types["sdxl_image_fast"]
+
+    assert cost_s(kind, _settled(job_type=kind.name, **work), CATALOG.rules(kind)) == pytest.approx(
+        part * kind.expected_s
+    )

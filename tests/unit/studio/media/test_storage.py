@@ -129,7 +129,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     if mount.returncode != 0:
         pytest.skip("mounting a small file system needs root")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_file(full_disk: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.contract import Artifact, GenerationResult
-from studio.errors import StorageFailed, TooLarge
+from studio.errors import TooLarge, UnfitFile
 from studio.media.provenance import read_png
 from studio.media.storage import MediaStorage, thumbnail_key
 from studio.services.delivery import Delivery
@@ -102,7 +102,7 @@ def test_the_assets_can_be_delivered(dock: Dock, desk: Any) -> None:
     ],
 )
 def test_what_contradicts_the_order_is_refused(dock: Dock, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(StorageFailed, match=message):
+    with pytest.raises(UnfitFile, match=message):
         dock.delivery.store(dock.claim, dock.result(**changes), dock.kind)
     assert dock.stored() == []
 
@@ -115,7 +115,7 @@ def test_files_that_are_no_picture_are_refused(dock: Dock, content: bytes | None
         path.unlink()
     else:
         path.write_bytes(content)
-    with pytest.raises(StorageFailed, match=message):
+    with pytest.raises(UnfitFile, match=message):
         dock.delivery.store(dock.claim, result, dock.kind)
 
 
@@ -123,7 +123,7 @@ def test_a_picture_cut_off_by_a_dying_worker_is_refused(dock: Dock) -> None:
     result = dock.result()
     path = dock.scratch / "1.png"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(StorageFailed, match="broken"):
+    with pytest.raises(UnfitFile, match="broken"):
         dock.delivery.store(dock.claim, result, dock.kind)
     assert not any(name.endswith("/1.png") for name in dock.stored())
 

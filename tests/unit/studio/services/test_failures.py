@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from queue_backend.errors import RunFailed, WorkerLost
-from studio.errors import NotFound, PolicyRefused, StorageFailed, StorageFull, TooLarge
+from studio.errors import NotFound, PolicyRefused, StorageFailed, StorageFull, TooLarge, UnfitFile
 from studio.services.failures import INTERNAL_SENTENCE, JOB_ERROR_CODES, public_failure
 
 
@@ -19,6 +19,7 @@ from studio.services.failures import INTERNAL_SENTENCE, JOB_ERROR_CODES, public_
         (WorkerLost("The worker was killed."), "worker_lost", "The worker was killed.", True),
         (StorageFull("The disk is full."), "storage_full", "The disk is full.", False),
         (StorageFailed("No answer."), "storage_error", "No answer.", True),
+        (UnfitFile("The wrong file."), "storage_error", "The wrong file.", False),
         (TooLarge("Too large."), "invalid_input", "Too large.", False),
         (NotFound("The picture is gone."), "invalid_input", "The picture is gone.", False),
         (PolicyRefused("No."), "policy_refused", "No.", False),

@@ -315,9 +315,44 @@ def test_the_summary_counts_ones_own_jobs_and_everybodys_queue(desk):
 
 
 def test_an_estimate_needs_a_known_type(desk):
-    assert desk.jobs.estimate("sdxl_image_high") == {"run_s": 24.0, "wait_s": 0.0}
+    assert desk.jobs.estimate("sdxl_image_high") == {"run_s": 6 * 24.0, "wait_s": 0.0}
     with pytest.raises(InvalidInput):
         desk.jobs.estimate("paint")
+
+
+def test_an_estimate_follows_the_number_of_pictures_their_steps_and_size(desk):
+    def run_s(**work) -> float:
+        return desk.jobs.estimate("sdxl_image_fast", **work)["run_s"]
+
+    assert run_s(count=1) == 4.0
+    assert run_s(count=2) == 8.0
+    assert run_s(count=1, steps=8) == 8.0
+    assert run_s(count=1, width=128, height=128) == 16.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("count", 0), ("count", 7), ("steps", 0), ("steps", 151), ("width", 65), ("height", 136)]
+)
+def test_an_estimate_is_bounded_as_an_order_is(desk, field, value):
+    with pytest.raises(InvalidInput) as refusal:
+        desk.jobs.estimate("sdxl_image_fast", **{field: value})
+
+    assert refusal.value.field == field
+
+
+def test_a_job_costs_what_is_ordered(desk):
+    one, two = (desk.row(desk.submit(desk.person(str(count)), count=count)["id"]) for count in (1, 2))
+
+    assert (one.cost_s, two.cost_s) == (4.0, 8.0)
+    assert (one.turn, two.turn) == (4.0, 8.0)
+
+
+def test_a_job_that_is_tried_again_costs_the_same(desk):
+    job = desk.submit(desk.alice, count=3)
+    desk.jobs.cancel(desk.alice, job["id"])
+    desk.jobs.retry(desk.alice, job["id"])
+
+    assert (desk.row(job["id"]).cost_s, desk.row(job["id"]).turn) == (12.0, 12.0)
 
 
 def test_trashed_assets_are_not_listed_with_their_job(desk):

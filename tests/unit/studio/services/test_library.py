@@ -213,6 +213,22 @@ def test_emptying_the_trash_leaves_other_peoples_alone(shelf: Shelf) -> None:
     assert shelf.found(shelf.bob, trashed=True) == theirs
 
 
+def test_emptying_passes_over_what_was_restored_meanwhile(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, gone = shelf.make(count=2)
+    for asset_id in (kept, gone):
+        shelf.library.delete(shelf.alice, asset_id)
+    purge = shelf.library.purge
+
+    def restore_first(person: Person, asset_id: str) -> None:
+        if asset_id == kept:
+            shelf.library.restore(person, asset_id)
+        purge(person, asset_id)
+
+    monkeypatch.setattr(shelf.library, "purge", restore_first)
+    assert shelf.library.empty_trash(shelf.alice) == 1
+    assert shelf.found() == [kept]
+
+
 def test_media_is_described_for_sending(shelf: Shelf) -> None:
     made = shelf.make(prompt="Ünder the Sea, at 5 o'clock / again")[0]
     media = shelf.library.media(shelf.alice, made)
@@ -236,10 +252,11 @@ def test_storage_used_counts_ones_own_files(shelf: Shelf) -> None:
     made = shelf.make(count=3)
     shelf.make(shelf.bob)
     shelf.library.delete(shelf.alice, made[0])
-    assert shelf.library.storage_used(shelf.alice) == 300
+    assert shelf.library.storage_used(shelf.alice) == {"bytes": 300, "assets": 3}
     with shelf.desk.database.as_system() as session:
         session.execute(update(Asset).where(Asset.id == made[1]).values(bytes=1000))
-    assert shelf.library.storage_used(shelf.alice) == 1200
+    assert shelf.library.storage_used(shelf.alice) == {"bytes": 1200, "assets": 3}
+    assert shelf.library.storage_used(shelf.desk.person("Carol")) == {"bytes": 0, "assets": 0}
 
 
 @pytest.mark.parametrize("owner", ["somebody else", "nobody"])

@@ -12,10 +12,12 @@ def _progress(desk, person, job_id):
     return desk.jobs.get(person, job_id)["progress"]
 
 
-def _ran(desk, seconds: float, job_type: str = "sdxl_image_fast") -> None:
-    job = desk.submit(desk.bob, job_type=job_type)
+def _ran(desk, seconds: float, *, loading_s: float = 0.0, **fields) -> None:
+    """A completed fast job unless `fields` say otherwise, of `seconds` in all."""
+    job = desk.submit(desk.bob, **fields)
     desk.deliver(desk.claim())
-    desk.set(job["id"], started_at=1000.0, finished_at=1000.0 + seconds)
+    timings = {"loading_s": loading_s, "denoising_s": 1.0}
+    desk.set(job["id"], started_at=1000.0, finished_at=1000.0 + seconds, timings=timings)
 
 
 def test_a_job_counts_those_ahead_of_it_running_ones_included(desk):
@@ -57,25 +59,58 @@ def test_run_times_are_learned_from_the_median_of_the_last_twenty(desk):
         newest = desk.jobs.list(desk.bob, limit=1)["items"][0]["id"]
         desk.set(newest, started_at=2000.0 + run, finished_at=2000.0 + run + 9.0 + run % 3)
 
-    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_fast")["run_s"] == 10.0
-    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_high")["run_s"] == 24.0
+    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_fast", 4.0)["run_s"] == 10.0
+    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_high", 24.0)["run_s"] == 24.0
 
 
-def test_a_learned_time_is_kept_for_a_moment_and_then_learned_again(desk, count_statements):
+def test_what_is_learned_from_one_size_applies_to_others(desk):
+    _ran(desk, 12.0, count=1)
+    _ran(desk, 24.0, count=2)
+    _ran(desk, 48.0, steps=16)
+    standings = Standings(desk.database, desk.catalog)
+
+    assert standings.estimate("sdxl_image_fast", 20.0) == {"run_s": 60.0, "wait_s": 0.0}
+
+
+def test_loading_the_model_is_left_out_of_what_is_learned(desk):
+    _ran(desk, 68.0, loading_s=60.0)
+
+    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_fast", 4.0)["run_s"] == 8.0
+
+
+def test_waits_count_the_size_and_the_learned_pace_of_those_ahead(desk):
+    _ran(desk, 12.0)
+    desk.submit(desk.alice, count=2)
+    desk.submit(desk.alice, job_type="sdxl_image_high")
+    row = desk.row(desk.submit(desk.alice, steps=8)["id"])
+    standings = Standings(desk.database, desk.catalog)
+
+    assert standings.of([row])[row.id].eta_s == pytest.approx(3 * 8 + 24 + 3 * 8)
+    assert standings.estimate("sdxl_image_fast", 1000.0)["wait_s"] == pytest.approx(3 * 8 + 24 + 3 * 8)
+
+
+def test_a_running_job_of_more_pictures_needs_longer(desk):
+    row = desk.row(desk.submit(desk.alice, count=6)["id"])
+    desk.claim()
+
+    assert 4 < Standings(desk.database, desk.catalog).of([desk.row(row.id)])[row.id].eta_s <= 24
+
+
+def test_a_learned_pace_is_kept_for_a_moment_and_then_learned_again(desk, count_statements):
     clock = [0.0]
-    times = RunTimes(desk.catalog, now=lambda: clock[0])
+    times = RunTimes(now=lambda: clock[0])
 
-    def seconds() -> float:
+    def factor() -> float:
         with desk.database.as_system(write=False) as session:
-            return times.seconds(session, "sdxl_image_fast")
+            return times.factor(session, "sdxl_image_fast")
 
-    assert seconds() == 4.0
+    assert factor() == 1.0
     _ran(desk, 10.0)
     with count_statements() as sent:
-        assert seconds() == 4.0
+        assert factor() == 1.0
     assert sent == []
     clock[0] += LEARNED_FOR_S
-    assert seconds() == 10.0
+    assert factor() == 2.5
 
 
 def test_a_running_jobs_remaining_time_moves_from_habit_to_its_own_speed():
@@ -99,8 +134,8 @@ def test_an_estimate_counts_only_jobs_that_would_come_first(desk):
         desk.submit(desk.alice, job_type="sdxl_image_high")
 
     standings = Standings(desk.database, desk.catalog)
-    assert standings.estimate("sdxl_image_fast") == {"run_s": 4.0, "wait_s": 0.0}
-    assert standings.estimate("sdxl_image_high") == {"run_s": 24.0, "wait_s": 24.0}
+    assert standings.estimate("sdxl_image_fast", 4.0) == {"run_s": 4.0, "wait_s": 0.0}
+    assert standings.estimate("sdxl_image_high", 24.0) == {"run_s": 24.0, "wait_s": 24.0}
 
 
 def test_more_workers_shorten_the_wait(desk):

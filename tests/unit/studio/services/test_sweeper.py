@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from studio.errors import StorageFailed
 from studio.services import sweeper as sweeper_module
 from studio.services.sweeper import SCRATCH_KEPT_S, Sweeper
 from tests.unit.studio.desk import until
@@ -35,6 +36,27 @@ async def test_a_failed_sweep_is_logged_and_the_next_one_tries_again(desk, tmp_p
     await until(lambda: announced)
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_cleaning_goes_on_after_a_failure_and_beside_the_sweep(desk, tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(sweeper_module, "SWEEP_INTERVAL_S", 0.01)
+    monkeypatch.setattr(sweeper_module, "CLEAN_INTERVAL_S", 0.01)
+    desk.submit(desk.alice)
+    announced: list[str] = []
+    rounds: list[int] = []
+
+    def clean() -> None:
+        rounds.append(len(rounds))
+        if len(rounds) == 1:
+            raise StorageFailed("No answer.")
+
+    task = asyncio.create_task(Sweeper(desk.leases, announced.append, tmp_path / "none", clean).run())
+    await until(lambda: len(rounds) >= 2 and announced)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    assert "No answer." in caplog.text
 
 
 def test_tidying_removes_old_scratch_folders_of_no_running_attempt(desk, tmp_path: Path):

@@ -68,7 +68,7 @@ def test_an_upload_is_shown_to_its_person_alone(
     library = LibraryService(desk.database, upload_storage)
     media = library.media(desk.alice, made["id"])
     assert media.bytes == upload_storage.size(media.storage_key)
-    assert library.storage_used(desk.alice) == media.bytes
+    assert library.storage_used(desk.alice) == {"bytes": media.bytes, "assets": 0}
     with pytest.raises(NotFound):
         library.media(desk.bob, made["id"])
 

@@ -85,6 +85,19 @@ def test_the_mount_shows_no_footer_and_keeps_no_history() -> None:
     assert options["run_history"] is False
 
 
+def test_the_estimate_follows_everything_that_decides_the_run_time(screens: gr.Blocks) -> None:
+    found = components(screens)
+    (asks,) = (handler for handler in screens.fns.values() if handler.outputs == [found["estimate"]])
+    watched = {screens.blocks[block].elem_id for block, event in asks.targets if event == "change"}
+    assert watched >= {"choice-quality", "count", "steps", "width", "height"}
+    assert asks.trigger_mode == "always_last", "the last of many changes is the one that is asked about"
+
+    said = {"choice-quality": "high", "count": 2, "steps": 9, "width": 64, "height": 128}
+    answer = asks.fn({found[name]: value for name, value in said.items()})
+    assert answer == {"job_type": "sdxl_image_high", "count": 2, "steps": 9, "width": 64, "height": 128}
+    assert asks.fn({found[name]: value for name, value in {**said, "width": 6}.items()}) is None, "not typed out yet"
+
+
 def test_the_theme_asks_no_outside_host() -> None:
     theme = mount_options()["theme"]
     css = theme._get_theme_css()
