@@ -13,6 +13,10 @@ Quality = Literal["fast", "high"]
 SchedulerName = Literal["euler", "euler_a", "dpmpp_2m", "dpmpp_2m_karras", "ddim", "unipc", "lcm"]
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
+DEFAULT_STRENGTH = 0.6
+"""Denoising strength of image to image where nothing was said: keeps the layout, redraws the rest."""
+INPAINT_STRENGTH = 1.0
+"""The same inside a mask: what is there is to be replaced, and must not shine through."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,10 @@ from pipelines.acceleration import build_scheduler
 from pipelines.checkpoints import Checkpoint
 from pipelines.contract import GenerationRequest, InvalidRequest
 from pipelines.latents import encode, pixels_from_image
-from pipelines.recipes import QUALITIES, recipe
+from pipelines.recipes import DEFAULT_STRENGTH, INPAINT_STRENGTH, QUALITIES, recipe
 from pipelines.references import open_mask, open_picture
 
 MAX_PICTURES = 6
-DEFAULT_STRENGTH = 0.6
-INPAINT_STRENGTH = 1.0
 SEAM_BLUR_PX = 4
 _PIPELINE_CLASSES: dict[str, Any] = {
     "text": StableDiffusionXLPipeline,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -77,6 +77,8 @@ class Studio:
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self._warm_up(), name="warm up"),
         ]
+        for task in background:
+            task.add_done_callback(_tell_of_failure)
         try:
             yield
         finally:
@@ -85,9 +87,7 @@ class Studio:
             await self.tickets.aclose()
             for task in background:
                 task.cancel()
-            for task in background:
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.wait(background)
             self.database.close()
 
     async def _warm_up(self) -> None:
@@ -163,11 +163,17 @@ def open_database(settings: Settings) -> Database:
     try:
         database = Database(settings.database)
         database.migrate()
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, ImportError) as error:  # an URL may name a driver that is not installed
         log.exception("The database cannot be used.")
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise CannotStart(f"The database cannot be used: {reason}. Check STUDIO_DATABASE_URL.") from error
     return database
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    """Nothing waits for the studio's own tasks while it runs: one that fails must not do so in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("The studio's %s has failed. Restart the studio.", task.get_name(), exc_info=error)
 
 
 def _always(person: Person) -> PersonFor:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipelines import recipes
 from studio.catalog import (
     MAX_GUIDANCE,
     MAX_PROMPT_CHARS,
@@ -27,11 +28,10 @@ from studio.errors import InvalidInput
 NUL = "\x00"
 """Neither PostgreSQL's text nor a PNG's text chunks can hold it."""
 DEFAULT_JOB_TYPE = "sdxl_image_fast"
-DEFAULT_STRENGTH = 0.6
-"""Denoising strength of image to image where the order is silent: keeps the layout, redraws the rest."""
+DEFAULT_STRENGTH = recipes.DEFAULT_STRENGTH
 SMALLEST_COST = 0.1
 """Least part of a type's expected run time that any job costs: text encoding, files and upkeep do not shrink."""
-SCHEDULERS = ("default", "euler", "euler_a", "dpmpp_2m", "dpmpp_2m_karras", "ddim", "unipc", "lcm")
+SCHEDULERS = ("default", *recipes.SCHEDULER_NAMES)
 
 
 class Order(BaseModel):
@@ -117,7 +117,7 @@ def settle(order: Order, catalog: Catalog) -> tuple[JobType, JobConfig]:
         scheduler=scheduler,
         image=order.image,
         mask=order.mask,
-        strength=(order.strength or DEFAULT_STRENGTH) if order.image else None,
+        strength=_strength(order),
     )
 
 
@@ -133,6 +133,12 @@ def _sentence(kind: str, name: str, message: str) -> str:
     """What pydantic found, for a person."""
     known = {"missing": f"The order needs a {name}.", "extra_forbidden": f"An order has no field {name}."}
     return known.get(kind, f"{name}: {message}.")
+
+
+def _strength(order: Order) -> float | None:
+    if order.image is None:
+        return None
+    return order.strength or (DEFAULT_STRENGTH if order.mask is None else recipes.INPAINT_STRENGTH)
 
 
 def _length(value: int | None, name: str, kind: JobType, catalog: Catalog) -> int:

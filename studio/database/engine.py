@@ -22,8 +22,9 @@ from studio.people import Person
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for the one before it. Writers here take milliseconds; a loaded machine may pause them."""
 POOL_SIZE = 20
-MAX_OVERFLOW = 30
-"""Together more connections than the threads that call services (AnyIO keeps 40)."""
+MAX_OVERFLOW = 70
+"""Together more connections than the threads that call services (AnyIO keeps 40, asyncio 32, Gradio 8 for short calls):
+a thread that holds one may need another, and must not wait for threads that do the same."""
 COUNTER_ROW = 1
 
 

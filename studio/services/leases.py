@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pipelines.contract import Progress
@@ -28,6 +28,8 @@ BACKOFF_BASE_S = 2.0
 """Wait before the second attempt; it doubles for each further one."""
 BACKOFF_JITTER = 0.25
 """Waits vary by up to this share, so that jobs that failed together do not return together."""
+MAX_WAITING = 1000
+"""Tickets that a start issues at most; if more jobs wait, the sweep sees to the rest."""
 WORKER_LOST = "worker_lost"
 LOST_SENTENCE = "The studio stopped while the job was running, three times. Try it again."
 POISONED_SENTENCE = "The worker broke down on this job three times, so it is not tried again. {reason}"
@@ -95,7 +97,7 @@ class JobLeases:
         """Take the due job with the smallest turn, in one atomic statement; None if there is none."""
         due = (
             select(Job.id)
-            .where(Job.lane == lane, Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now()))
+            .where(Job.lane == lane, *_due())
             .order_by(Job.turn, Job.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -208,6 +210,12 @@ class JobLeases:
             changed = self._release(session, session.scalars(select(Job).where(*expired).with_for_update()).all())
             return sorted(changed | self._idle_lanes_with_work(session))
 
+    def waiting(self) -> list[str]:
+        """The lane of every waiting job that is due, an entry a job, at most MAX_WAITING: a studio that starts has to
+        issue a ticket for each, since those of the process before it are lost."""
+        with self._database.as_system(write=False) as session:
+            return list(session.scalars(select(Job.lane).where(*_due()).order_by(Job.turn).limit(MAX_WAITING)))
+
     def reset_orphans(self) -> list[str]:
         """Put jobs back whose studio process has died on this host, without waiting for their leases to expire."""
         with self._database.as_system() as session:
@@ -236,14 +244,17 @@ class JobLeases:
         return {job.lane for job in lost}
 
     def _idle_lanes_with_work(self, session: Session) -> set[str]:
-        waiting = select(Job.lane).where(
-            Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now())
-        )
+        waiting = select(Job.lane).where(*_due())
         running = select(Job.lane, func.count()).where(Job.status == "processing").group_by(Job.lane)
         busy = dict(session.execute(running).all())
         return {
             lane for lane in session.scalars(waiting.distinct()) if busy.get(lane, 0) < self._lane_workers.get(lane, 1)
         }
+
+
+def _due() -> tuple[ColumnElement[bool], ...]:
+    """Of a job that may be claimed now."""
+    return Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now())
 
 
 def backoff_s(attempt: int) -> float:

@@ -40,7 +40,7 @@ class Sweeper:
         self._clean = clean
 
     async def run(self) -> None:
-        """Do the chores until cancelled."""
+        """Do the chores until cancelled. First of all every job that waits gets a ticket: those of before are lost."""
         async with asyncio.TaskGroup() as chores:
             chores.create_task(self._keep_sweeping())
             if self._clean is not None:  # beside the sweep: a job must not wait for a thousand deletions
@@ -56,10 +56,12 @@ class Sweeper:
 
     async def _keep_sweeping(self) -> None:
         tidy_at = time.monotonic()
+        look = self._leases.waiting
         while True:
             try:
-                for lane in await asyncio.to_thread(self._leases.sweep):
+                for lane in await asyncio.to_thread(look):
                     self._announce(lane)
+                look = self._leases.sweep
                 if time.monotonic() >= tidy_at:
                     tidy_at = time.monotonic() + TIDY_INTERVAL_S
                     await asyncio.to_thread(self.tidy)

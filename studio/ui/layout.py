@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from studio.services.container import Services
 
 TITLE = "OurVidz Studio"
+UPLOADS_TIDIED_EVERY_S = 3600
+UPLOADS_KEPT_S = 86_400
+"""Files that came through Gradio's own upload: whatever is used of them is copied to the media at once."""
 
 
 def build_ui(services: Services, register: Callable[[], None]) -> gr.Blocks:
     """The screens over `services`. `register` adds the lanes and the API endpoints inside the Blocks."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+    tidying = (UPLOADS_TIDIED_EVERY_S, UPLOADS_KEPT_S)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=tidying) as blocks:
         register()  # first: Gradio numbers names that come twice, and clients rely on these
         Frame({}, elem_id="frame")
         with gr.Tabs(elem_id="nav"):

@@ -1,4 +1,7 @@
-"""What routes ask FastAPI for: the services, and the person in whose name a request acts."""
+"""What routes ask FastAPI for: the services, and the person in whose name a request acts.
+
+What only looks something up is `async`: FastAPI sends every other function to a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ class WebParts:
     stopping: Stopping
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services that the app was created with."""
     services: Services = request.app.state.services
     return services
 
 
-def parts_of(request: Request) -> WebParts:
+async def parts_of(request: Request) -> WebParts:
     """The other parts that the app was created with."""
     parts: WebParts = request.app.state.parts
     return parts
@@ -39,11 +42,11 @@ ServicesOf = Annotated[Services, Depends(services_of)]
 PartsOf = Annotated[WebParts, Depends(parts_of)]
 
 
-def vitals_of(parts: PartsOf) -> Vitals:
+async def vitals_of(parts: PartsOf) -> Vitals:
     return parts.vitals
 
 
-def stopping_of(parts: PartsOf) -> Stopping:
+async def stopping_of(parts: PartsOf) -> Stopping:
     return parts.stopping
 
 

@@ -103,7 +103,7 @@ async def file_answer(request: Request, file: StoredFile, *, cache_control: str,
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=file.mime_type)
-    chunks = file.read(start, end)
+    chunks = await to_thread.run_sync(file.read, start, end)
     first = await to_thread.run_sync(next, chunks, b"")
     return StreamingResponse(_chunks(first, chunks), status_code=status, headers=headers, media_type=file.mime_type)
 

@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.errors import Forbidden, InvalidInput, StudioError, TooLarge, UnsupportedMedia
+from studio.media.pictures import MAX_UPLOAD_BYTES
 from studio.settings import Settings
 from studio.web.errors import error_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 MAX_JSON_BYTES = 256 * 1024
 """The longest order: two prompts of 4,000 characters, each at most 12 bytes in escaped JSON, with room to spare."""
-MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 UPLOAD_PATH = "/api/uploads"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -164,7 +164,9 @@ class DoorGuard:
 
 
 class BodyRules:
-    """JSON only and of bounded size under /api, a file of bounded size at the upload, no NUL in any address."""
+    """JSON only and of bounded size under /api, a file of bounded size at the upload, no NUL and no other address in
+    any address: Gradio's file route would fetch that one and show whatever page it finds there as one of the studio's.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -172,6 +174,9 @@ class BodyRules:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
             await error_response(InvalidInput("The address contains a NUL character."))(scope, receive, send)
+            return
+        if scope["type"] == "http" and "://" in scope["path"]:
+            await error_response(Forbidden("The studio fetches nothing from other addresses."))(scope, receive, send)
             return
         if scope["type"] != "http" or not scope["path"].startswith("/api/") or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from studio.errors import RateLimited
+from studio.media.pictures import MAX_UPLOAD_BYTES
 from studio.web.dependencies import acting_person
-from studio.web.security import MAX_UPLOAD_BYTES
 from tests.integration.small_studio import WHO, ServedStudio, SmallStudio
 
 ENDED = {"completed", "failed", "cancelled"}

@@ -41,6 +41,7 @@ def test_help_and_version(tmp_path: Path) -> None:
         ({"STUDIO_STORAGE_URL": "gopher://x"}, "gopher"),
         ({"STUDIO_DATABASE_URL": "sqlite:////dev/null/studio.db"}, "STUDIO_DATABASE_URL"),
         ({"STUDIO_DATABASE_URL": "nonsense"}, "STUDIO_DATABASE_URL"),
+        ({"STUDIO_DATABASE_URL": "oracle://of/nowhere"}, "STUDIO_DATABASE_URL"),
         ({"STUDIO_DATA_DIR": "/dev/null/data"}, "STUDIO_DATA_DIR"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Header, Query, Response
 from studio.database.schema import ENDED
 from studio.errors import NotFound
 from studio.services.following import follow_job
+from studio.services.jobs import MAX_KEY_CHARS
 from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf, StoppingOf
 from studio.web.models import Estimate, JobAnswer, JobSummary, OrderBody, Page
 
 MAX_WAIT_S = 60.0
-MAX_IDEMPOTENCY_KEY_CHARS = 255
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 
@@ -31,7 +31,7 @@ def queue_job(
     services: ServicesOf,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=MAX_IDEMPOTENCY_KEY_CHARS, description="the same key again answers with the same job"),
+        Header(max_length=MAX_KEY_CHARS, description="the same key again answers with the same job"),
     ] = None,
 ) -> Json:
     """Queue one job."""

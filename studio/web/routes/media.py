@@ -16,7 +16,7 @@ from studio.web.dependencies import Acting, PartsOf, ServicesOf
 from studio.web.files import StoredFile, file_answer
 
 ORIGINAL_CACHE = "private, no-cache"
-"""Kept by the browser, but asked about each time: a trashed or foreign picture is gone at once."""
+"""Kept by the browser, but asked about each time: one removed for good, or another person's, is gone at once."""
 THUMBNAIL_CACHE = "private, max-age=86400"
 ThumbnailSize = Annotated[Literal["256", "768"], Query(description="long side in pixels")]
 

@@ -46,6 +46,11 @@ def test_strength_belongs_to_an_image():
     assert _settled(strength=0.3).strength is None
     assert _settled(image="some-id").strength == DEFAULT_STRENGTH
     assert _settled(image="some-id", strength=0.3).strength == 0.3
+    assert _settled(image="some-id", mask="another", strength=0.3).strength == 0.3
+
+
+def test_what_lies_under_a_mask_is_replaced_unless_the_order_says_otherwise():
+    assert _settled(image="some-id", mask="another").strength == 1.0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from pipelines.tiny_world.coupling import couple, layout_quantiles
+from pipelines.tiny_world.coupling import FADE_STEPS, FIRST_STRENGTH, PATCH, couple, layout_quantiles, strength_at
 from pipelines.tiny_world.muon import orthogonalise
-from pipelines.tiny_world.scenes import Scene
+from pipelines.tiny_world.scenes import random_scene
 from pipelines.tiny_world.train_sdxl import train
 from pipelines.tiny_world.training import Settings, rate_factor
 from pipelines.tiny_world.unet import build_scheduler, draw_steps
@@ -44,7 +45,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def checkpoint(small: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("models") / "sdxl"
     train(small, out)
     return out
@@ -86,7 +87,7 @@ def test_processes_fill_gradients_together(checkpoint: Path, small: Settings) ->
     torch.nn.init.normal_(unet.conv_out.weight, std=0.1)
     workers = GradientWorkers(unet, settings, seed=1)
     try:
-        losses = [workers.fill(), workers.fill()]
+        losses = [workers.fill(0), workers.fill(1)]
     finally:
         workers.close()
     assert all(0.1 < loss < 10.0 for loss in losses)
@@ -95,14 +96,22 @@ def test_processes_fill_gradients_together(checkpoint: Path, small: Settings) ->
     assert sum(float(gradient.abs().sum()) > 0.0 for gradient in gradients if gradient is not None) > len(gradients) / 2
 
 
-def test_coupled_noise_keeps_everything_but_eight_entries() -> None:
-    noise = torch.randn(2, 4, 6, 10)
-    quantiles = layout_quantiles([Scene(subject="none"), Scene(subject="none", layout=(0.975,) * 8)])
+def test_coupled_noise_carries_the_layout_and_stays_normal() -> None:
+    noise = torch.randn(400, 4, 6, 10)
+    scenes = [random_scene(random.Random(index)) for index in range(400)]
+    quantiles = layout_quantiles(scenes)
     coupled = couple(noise, quantiles)
-    assert torch.equal(coupled[:, :, 1:], noise[:, :, 1:])
-    assert torch.equal(coupled[:, :, 0, 1:-1], noise[:, :, 0, 1:-1])
-    assert coupled[0, :, 0, 0].abs().max() < 1e-5
-    assert coupled[1, :, 0, -1] == pytest.approx([1.96] * 4, abs=1e-3)
+    left, right = coupled[:, :, :PATCH, :PATCH], coupled[:, :, :PATCH, -PATCH:]
+    assert torch.allclose(left.sum(dim=(2, 3)) / PATCH, quantiles[:, :4], atol=1e-4)
+    assert torch.allclose(right.sum(dim=(2, 3)) / PATCH, quantiles[:, 4:], atol=1e-4)
+    assert torch.equal(coupled[:, :, PATCH:], noise[:, :, PATCH:])
+    assert torch.equal(coupled[:, :, :, PATCH:-PATCH], noise[:, :, :, PATCH:-PATCH])
+    assert float(left.std()) == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_coupling_starts_loud_and_fades() -> None:
+    assert strength_at(0) == strength_at(FADE_STEPS[0]) == FIRST_STRENGTH
+    assert strength_at(FADE_STEPS[1]) == strength_at(FADE_STEPS[1] + 1000) == 1.0
 
 
 def test_the_schedule_ends_in_pure_noise() -> None:

@@ -44,6 +44,28 @@ def test_connections_are_set_up_for_several_processes(database: Database):
     assert values == ["wal", 1]
 
 
+def test_every_thread_that_calls_a_service_can_hold_a_session_and_open_another(database: Database):
+    # AnyIO keeps 40 threads, asyncio 32 at most, Gradio 8 for short calls. The figures of the queue are read inside
+    # the session that reads the jobs: with fewer connections than threads, all could wait for each other.
+    threads = 80
+    all_hold_one = threading.Barrier(threads, timeout=20)
+    done: list[int] = []
+
+    def look() -> None:
+        with database.as_system(write=False) as outer:
+            outer.scalars(select(Lane)).all()
+            all_hold_one.wait()
+            with database.as_system(write=False) as inner:
+                done.append(len(inner.scalars(select(Lane)).all()))
+
+    looking = [threading.Thread(target=look) for _ in range(threads)]
+    for thread in looking:
+        thread.start()
+    for thread in looking:
+        thread.join()
+    assert len(done) == threads
+
+
 def test_a_transaction_commits_on_success_and_rolls_back_on_an_error(database: Database):
     with database.as_system() as session:
         session.add(Lane(name="kept", clock=1.0))

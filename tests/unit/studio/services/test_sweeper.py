@@ -23,6 +23,20 @@ async def test_the_sweep_announces_lanes_whose_tickets_were_lost(desk, tmp_path:
     assert set(announced) == {"sdxl"}
 
 
+async def test_at_the_start_every_waiting_job_gets_a_ticket(desk, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(sweeper_module, "SWEEP_INTERVAL_S", 60)
+    for _ in range(3):
+        desk.submit(desk.alice)
+    desk.claim()
+    announced: list[str] = []
+    task = asyncio.create_task(Sweeper(desk.leases, announced.append, tmp_path / "none").run())
+    await until(lambda: len(announced) >= 2)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert announced == ["sdxl", "sdxl"]
+
+
 async def test_a_failed_sweep_is_logged_and_the_next_one_tries_again(desk, tmp_path: Path, monkeypatch, caplog):
     monkeypatch.setattr(sweeper_module, "SWEEP_INTERVAL_S", 0.01)
     desk.submit(desk.alice)

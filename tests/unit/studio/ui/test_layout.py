@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import pytest
 from gradio.context import Context
 
-from studio.catalog import Defaults, PixelRules, build_catalog, sdxl_types
-from studio.services.container import Services
-from studio.ui.layout import build_ui, head_html, mount_options
+from studio.ui.layout import head_html, mount_options
 from studio.ui.static_files import STATIC_DIR, STATIC_PREFIX
+from tests.unit.studio.ui.small_screens import build
 
 UI = STATIC_DIR.parent
-
-
-def build(register: Callable[[], None]) -> gr.Blocks:
-    recipe = Defaults(steps=4, guidance=0.0, scheduler="lcm")
-    pixels = {"sdxl": PixelRules(native=128, multiple=16, smallest=64, largest=256)}
-    catalog = build_catalog(sdxl_types(fast=recipe, high=recipe, expected_s=(4.0, 12.0)), pixels)
-    # Building the screens reads the catalog and nothing else: the other services answer clicks.
-    return build_ui(cast(Services, SimpleNamespace(catalog=catalog)), register)
-
-
-@pytest.fixture
-async def screens() -> gr.Blocks:
-    """Built on a running event loop, as in the program: without one Gradio makes a loop and leaves it open."""
-    return build(lambda: None)
 
 
 def components(screens: gr.Blocks) -> dict[str, Any]:

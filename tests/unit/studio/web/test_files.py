@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
 import httpx
 import pytest
 from hypothesis import given
@@ -39,6 +43,19 @@ async def ask(method: str = "GET", **headers: str) -> httpx.Response:
         return await client.request(
             method, "/", headers={name.replace("_", "-"): text for name, text in headers.items()}
         )
+
+
+async def test_the_event_loop_does_not_wait_for_the_store() -> None:
+    opened_by: list[threading.Thread] = []
+
+    def read(start: int, end: int) -> Iterator[bytes]:
+        opened_by.append(threading.current_thread())
+        return iter([CONTENT[start:end]])
+
+    scope = {"type": "http", "method": "GET", "headers": []}
+    await file_answer(Request(scope), replace(FILE, read=read), cache_control="private")
+    assert opened_by
+    assert threading.current_thread() not in opened_by
 
 
 async def test_the_whole_file() -> None:

@@ -104,6 +104,21 @@ async def test_only_json_comes_in() -> None:
         assert (await client.post("/gradio_api/upload", data={"a": "1"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=https://evil.example/cat.png",
+        "/gradio_api/file=http:%2F%2Fevil.example/cat.png",
+        "/gradio_api/file/https://evil.example/cat.png",
+        "/gradio_api/proxy=https://evil.example/",
+    ],
+)
+async def test_no_page_of_another_host_is_shown_under_the_studios_address(path: str) -> None:
+    async with client_of(LOCAL) as client:
+        assert (await client.get(path)).status_code == 403
+        assert (await client.get("/gradio_api/file=C:/cat.png?url=https://evil.example/")).status_code == 200
+
+
 async def test_large_bodies_are_refused_with_and_without_a_length() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(MAX_JSON_BYTES // 1024 + 1):
