@@ -13,7 +13,7 @@ from pipelines.contract import ModelMissing
 from studio import VERSION
 from studio.errors import StorageFailed
 from studio.logs import configure_logging
-from studio.settings import Settings
+from studio.settings import Settings, environment_name
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.exit("\n".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()))
+        sys.exit("\n".join(f"{environment_name(one['loc'])}: {one['msg']}" for one in error.errors()))
     try:
         configure_logging(settings.data_path / "logs", settings.log_level)
     except OSError as error:

@@ -145,6 +145,12 @@ def cuda_is_likely() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
+def environment_name(location: tuple[int | str, ...]) -> str:
+    """The variable that a validation error is about, from pydantic's location: a field's name or its alias."""
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() or not location else f"STUDIO_{name.upper()}"
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

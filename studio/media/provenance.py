@@ -27,6 +27,8 @@ _SCHEME = "http://cv.iptc.org/newscodes/digitalsourcetype"
 Text = Annotated[str, Field(max_length=8000)]
 Name = Annotated[str, Field(max_length=200)]
 
+Mode = Literal["text_to_image", "image_to_image", "inpainting"]
+
 
 class Provenance(BaseModel):
     """The facts of one picture. Sizes in pixels; `mode` says what it was made from besides the prompt; `model_hash`
@@ -46,7 +48,7 @@ class Provenance(BaseModel):
     guidance: float
     seed: int = Field(ge=0)
     scheduler: Name
-    mode: Literal["text_to_image", "image_to_image", "inpainting"] = "text_to_image"
+    mode: Mode = "text_to_image"
     strength: float | None = None
     model: Name
     model_hash: Name | None = None

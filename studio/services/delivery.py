@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from pipelines.contract import Artifact, GenerationResult
 from studio.catalog import JobType
 from studio.errors import TooLarge, UnfitFile
 from studio.media.png import BrokenPng, dimensions
-from studio.media.provenance import Provenance, stamp_png
+from studio.media.provenance import Mode, Provenance, stamp_png
 from studio.media.storage import MEGABYTE, PNG, MediaStorage, asset_key, thumbnail_key
 from studio.media.thumbnails import thumbnails
 from studio.services.leases import Claim, NewAsset
@@ -106,6 +107,10 @@ def _size_of(path: Path) -> tuple[int, int]:
         raise UnfitFile(f"The worker delivered a file that is no PNG: {error}") from error
 
 
+_MODES: Mapping[str, Mode] = {"text": "text_to_image", "image": "image_to_image", "inpaint": "inpainting"}
+"""What the pipeline says it did, in the words of the metadata. It knows best: at full strength a picture is ignored."""
+
+
 def _provenance(claim: Claim, artifact: Artifact, receipt: dict[str, Any], app_version: str) -> Provenance:
     config = claim.config
     fingerprint = receipt.get("fingerprint")
@@ -122,7 +127,7 @@ def _provenance(claim: Claim, artifact: Artifact, receipt: dict[str, Any], app_v
         guidance=config.guidance,
         seed=artifact.seed,
         scheduler=config.scheduler,
-        mode="inpainting" if config.mask else "image_to_image" if config.image else "text_to_image",
+        mode=_MODES.get(str(receipt.get("mode")), "text_to_image"),
         strength=config.strength,
         model=str(receipt.get("checkpoint", "unknown")),
         model_hash=str(fingerprint)[:_MODEL_HASH_CHARS] if fingerprint else None,

@@ -26,6 +26,9 @@ from studio.services.rendering import JobViews
 
 log = logging.getLogger(__name__)
 
+WATCHED_PLACES = 100
+"""Waiting jobs whose place is told anew when it moves, from the front of the queue."""
+MAX_KNOWN_PLACES = 10_000
 POSITIONS_INTERVAL_S = 1.0
 """Waiting jobs are told their new place in the queue at most this often."""
 PAGE_ROWS = 500
@@ -202,12 +205,14 @@ class JobFeed:
         return _Seen(groups=found, shown=shown, moved=moved)
 
     def _moved(self, session: Session, user_ids: Iterable[str]) -> list[Json]:
-        """The followers' waiting jobs whose place in the queue differs from the one last told."""
-        waiting = session.scalars(select(Job).where(Job.status == "pending", Job.user_id.in_(user_ids))).all()
+        """The followers' waiting jobs whose place in the queue differs from the one last told: of the first ones, since
+        who waits behind a hundred others does not watch each of them go."""
+        pending = select(Job).where(Job.status == "pending", Job.user_id.in_(user_ids))
+        waiting = session.scalars(pending.order_by(Job.turn, Job.id).limit(WATCHED_PLACES)).all()
         standings = self._views.standings.of(waiting)
         places = {job.id: standings[job.id].queue_position for job in waiting}
         moved = [job for job in waiting if self._places.get(job.id, places[job.id]) != places[job.id]]
-        self._places = places
+        self._places = places if len(self._places) > MAX_KNOWN_PLACES else self._places | places
         return self._views.render(session, moved) if moved else []
 
 

@@ -6,11 +6,13 @@ fresh lease token; every later write must still hold it, so a worker that lost i
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -31,6 +33,9 @@ BACKOFF_JITTER = 0.25
 MAX_WAITING = 1000
 """Tickets that a start issues at most; if more jobs wait, the sweep sees to the rest."""
 WORKER_LOST = "worker_lost"
+log = logging.getLogger(__name__)
+
+UNREADABLE_SENTENCE = "Another version of the studio wrote this job differently, so it cannot be run. Order it again."
 LOST_SENTENCE = "The studio stopped while the job was running, three times. Try it again."
 POISONED_SENTENCE = "The worker broke down on this job three times, so it is not tried again. {reason}"
 
@@ -115,16 +120,27 @@ class JobLeases:
             )
             .returning(Job)
         )
-        with self._database.as_system() as session:
-            job = session.scalars(take, execution_options={"synchronize_session": False}).one_or_none()
-            if job is None:
-                return None
-            ahead = case((Lane.clock > job.turn, Lane.clock), else_=job.turn)
-            session.execute(update(Lane).where(Lane.name == lane).values(clock=ahead))
-            due_at = job.created_at if job.not_before is None else job.not_before
-            job.timings = {"queued_s": max(0.0, (job.started_at or due_at) - due_at)}
-            job.revision = next_revision(session)
-            return _claim(job)
+        while True:
+            with self._database.as_system() as session:
+                job = session.scalars(take, execution_options={"synchronize_session": False}).one_or_none()
+                if job is None:
+                    return None
+                self._begin(session, job)
+                try:
+                    return _claim(job)
+                except ValidationError:
+                    # Ordered by another version: it must not stand in the way of those behind it.
+                    log.exception("Job %s cannot be read by this version.", job.id)
+                    transitions.fail(job, "internal", UNREADABLE_SENTENCE, _now(session))
+
+    @staticmethod
+    def _begin(session: Session, job: Job) -> None:
+        """Note the start of an attempt, and move the lane's clock to the turn that was claimed."""
+        ahead = case((Lane.clock > job.turn, Lane.clock), else_=job.turn)
+        session.execute(update(Lane).where(Lane.name == job.lane).values(clock=ahead))
+        due_at = job.created_at if job.not_before is None else job.not_before
+        job.timings = {"queued_s": max(0.0, (job.started_at or due_at) - due_at)}
+        job.revision = next_revision(session)
 
     def renew(self, claim: Claim, progress: Progress | None, timings: Mapping[str, float]) -> bool:
         """Keep the lease, and write `progress` and `timings` (seconds a stage) down. True asks to stop the run.

@@ -34,6 +34,7 @@ def test_help_and_version(tmp_path: Path) -> None:
     ("environment", "sentence"),
     [
         ({"STUDIO_PORT": "seven"}, "STUDIO_PORT"),
+        ({"STUDIO_MODELS": "huge"}, "STUDIO_MODELS"),
         ({"STUDIO_HOST": "0.0.0.0", "STUDIO_AUTH": "local"}, "Set STUDIO_HOST=127.0.0.1"),
         ({"STUDIO_HOST": "0.0.0.0"}, "one person only"),
         ({"STUDIO_AUTH": "guest"}, "one person only"),

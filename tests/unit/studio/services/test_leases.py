@@ -353,3 +353,13 @@ def test_live_tokens_are_those_of_running_attempts(desk):
     desk.deliver(done)
 
     assert desk.leases.live_tokens() == {running.lease_token}
+
+
+def test_a_job_that_cannot_be_read_fails_and_lets_the_next_one_by(desk):
+    broken, sound = desk.submit(desk.alice), desk.submit(desk.alice)
+    desk.set(broken["id"], config={"width": "wide"})
+
+    assert desk.claim().job_id == sound["id"]
+    failed = desk.jobs.get(desk.alice, broken["id"])
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "internal")
+    assert "Another version" in failed["error"]["message"]
