@@ -46,6 +46,8 @@ NIGHT_LUMA: Final = 0.30
 """Night pictures are darker than this mean luma and all others lighter (rendered nights: 0.09 to 0.26)."""
 REACH: Final = 42.0
 """How far, in 8-bit RGB distance, a pixel may lie from a colour and still count as that colour."""
+_DARK_REACH: Final = 25.0
+"""The same for roofs and leaves at night, which are nearly as dark as what is behind them."""
 LEAST_OVERLAP: Final = 0.80
 """Least intersection over union of a plain shape with its reference silhouette."""
 _BANDS: Final = (0.58, 0.64, 0.70, 0.76, 0.82, 0.88, 0.94, 1.0)
@@ -70,7 +72,7 @@ def check_picture(image: Image.Image, scene: Scene) -> dict[str, bool]:
     marker = _marker_area(pixels, scene)
     answers["subject"] = marker is not None and _fits(marker, _expected_marker(scene, image.size))
     if scene.colour and not _colour_is_hidden(scene):
-        answers["colour"] = _colour_of(pixels, scene, image.size) == scene.colour
+        answers["colour"] = _colour_is(pixels, scene)
     return answers
 
 
@@ -139,10 +141,9 @@ def _window(subject: str, height: int) -> tuple[int, int]:
 
 def _marker_area(pixels: Pixels, scene: Scene) -> Area | None:
     top, bottom = _window(scene.subject, len(pixels))
+    reach = _DARK_REACH if scene.time == "night" and scene.subject not in ("balloon", "boat") else REACH
     mask = np.zeros(pixels.shape[:2], dtype=np.bool_)
-    mask[top:bottom] = near_any(
-        pixels[top:bottom], _marker_colours(scene), REACH * (0.6 if scene.time == "night" else 1.0)
-    )
+    mask[top:bottom] = near_any(pixels[top:bottom], _marker_colours(scene), reach)
     return largest_area(mask)
 
 
@@ -166,24 +167,37 @@ def _colour_is_hidden(scene: Scene) -> bool:
     return scene.subject in ("house", "house_tree") and scene.colour == "white" and scene.ground == "snow"
 
 
-def _colour_of(pixels: Pixels, scene: Scene, size: tuple[int, int]) -> str:
-    """The named colour whose area lies nearest in size to what the subject should show, at its place."""
+def _colour_is(pixels: Pixels, scene: Scene) -> bool:
+    """The named colour covers about what the subject should show, and more than any colour that has no place here.
+
+    Pixels are counted at the subject's height, less those of the same view without the subject.
+    """
+    wanted, behind = _expected_colours(scene, (pixels.shape[1], pixels.shape[0]))
+    seen = _colour_counts(pixels, scene)
+    own = seen[scene.colour] - behind[scene.colour]
+    rivals = [seen[name] - behind[name] for name in OBJECT_COLOURS if name != scene.colour]
+    low, high = _AREA_RANGE
+    return low < own / wanted < high and own > max(rivals)
+
+
+def _colour_counts(pixels: Pixels, scene: Scene) -> dict[str, int]:
+    height = len(pixels)
     top, bottom = {"balloon": (0.08, 0.62), "boat": (0.32, 0.74)}.get(scene.subject, (0.58, 0.90))
-    rows = slice(round(top * size[1]), round(bottom * size[1]))
-    part = pixels[rows]
-    plain = replace(scene, layout=(0.5,) * 8, clouds=False, birds=False)
-    wanted = largest_area(_body_mask(pixels_of(render(plain, size))[rows], scene, scene.colour))
-    best, best_gap = "", 1.2
-    for name in OBJECT_COLOURS:
-        area = largest_area(_body_mask(part, scene, name))
-        gap = abs(float(np.log(area.pixels / wanted.pixels))) if area and wanted else 9.0
-        if gap < best_gap:
-            best, best_gap = name, gap
-    return best
+    part = pixels[round(top * height) : round(bottom * height)]
+    tones = {name: _body_colours(scene.subject, name, scene.time)[0] for name in OBJECT_COLOURS}
+    return {name: int((distance(part, tone) < REACH).sum()) for name, tone in tones.items()}
 
 
-def _body_mask(part: Pixels, scene: Scene, colour: str) -> Mask:
-    return near_any(part, _body_colours(scene.subject, colour, scene.time)[:1], REACH)
+@cache
+def _expected_colours(scene: Scene, size: tuple[int, int]) -> tuple[int, dict[str, int]]:
+    """Pixels that the subject adds to its colour, and how many of each colour there are without it."""
+    plain = replace(scene, layout=(0.5,) * 8, birds=False)
+    views = [render(replace(plain, subject="none", clouds=clouds), size) for clouds in (False, True)]
+    counts = [_colour_counts(pixels_of(view), scene) for view in views]
+    behind = {name: max(count[name] for count in counts) for name in OBJECT_COLOURS}
+    behind[scene.colour] = round(sum(count[scene.colour] for count in counts) / 2)
+    wanted = _colour_counts(pixels_of(render(plain, size)), scene)[scene.colour] - counts[plain.clouds][scene.colour]
+    return max(1, wanted), behind
 
 
 def _check_shape(pixels: Pixels, scene: Scene) -> dict[str, bool]:
