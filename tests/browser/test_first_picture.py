@@ -23,8 +23,15 @@ def page(chromium: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
-def order(page: Page, url: str, prompt: str) -> None:
+def visit(page: Page, url: str) -> None:
+    """Open the studio and wait until it is there, as a person does."""
     page.goto(url)
+    expect(page.locator(".ov-frame-end button")).to_be_visible(timeout=30_000)
+    expect(page.locator("#job-feed [role=feed]")).to_have_attribute("aria-busy", "false", timeout=30_000)
+
+
+def order(page: Page, url: str, prompt: str) -> None:
+    visit(page, url)
     page.locator("#prompt textarea").fill(prompt)
     page.locator("#prompt textarea").press("Control+Enter")
 
@@ -40,7 +47,7 @@ def test_six_pictures_from_a_prompt_and_again_after_a_restart(page: Page, make_s
     server = make_studio()
     order(page, server.url, PROMPT)
     strip = page.locator(".ov-strip[data-job]").first
-    expect(strip).to_contain_text(PROMPT)
+    expect(strip).to_contain_text(PROMPT, timeout=20_000)
     expect(strip.locator(".ov-tile[data-asset] img")).to_have_count(6, timeout=JOB_TIMEOUT_MS)
     page.wait_for_function(
         "() => [...document.querySelectorAll('.ov-strip img')].filter(n => n.complete && n.naturalWidth).length === 6"
@@ -62,14 +69,14 @@ def test_a_closed_tab_does_not_stop_the_job(chromium: Browser, make_studio: Make
     server = make_studio()
     with chromium.new_context() as context:
         page = context.new_page()
-        page.goto(server.url)
+        visit(page, server.url)
         page.get_by_text("Advanced").first.click()
         steps = page.locator("#steps input[type=number]")
         steps.fill("80")
         steps.press("Tab")
         page.locator("#prompt textarea").fill(PROMPT)
         page.locator("#generate").click()
-        expect(page.locator(".ov-strip[data-job]").first).to_contain_text(PROMPT)
+        expect(page.locator(".ov-strip[data-job]").first).to_contain_text(PROMPT, timeout=20_000)
         job_id = page.locator(".ov-strip[data-job]").first.get_attribute("data-job")
         assert job_id is not None
         server.wait_until(job_id, lambda job: job["stage"] == "denoising" and job["progress"]["step"] >= 2)
