@@ -35,7 +35,7 @@ def compare(studio: StudioServer) -> Iterator[Row]:
         ours, theirs, singles = [], [], []
         for _ in range(ROUNDS):
             with stopwatch() as elapsed:
-                studio.wait_completed(studio.submit(PROMPT, job_type=job_type, count=COUNT, seed=1)["id"])
+                studio.wait_ended(studio.submit(PROMPT, job_type=job_type, count=COUNT, seed=1)["id"])
             ours.append(elapsed())
             theirs.append(bare.time(steps, guidance, COUNT))
             singles.append(sum(bare.time(steps, guidance, 1) for _ in range(COUNT)))

@@ -40,6 +40,7 @@ class StudioServer:
         }
         self.log_path = data_dir.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client(base_url=self.url, timeout=90)
 
     def start(self) -> StudioServer:
         with self.log_path.open("ab") as log:
@@ -53,13 +54,15 @@ class StudioServer:
         assert self.process is not None
         assert self.process.poll() is None, self.log_tail()
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return self.client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 60) -> int:
         """Send a signal, wait for the end and return the exit code."""
         assert self.process is not None
+        self.client.close()
+        self.client = httpx.Client(base_url=self.url, timeout=90)  # connections die with the server
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(timeout_s)
@@ -76,13 +79,13 @@ class StudioServer:
     # The REST client that most tests need.
 
     def submit(self, prompt: str = "a red balloon over the sea at sunset", **fields: Any) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}/api/queue-job", json={"prompt": prompt, **fields}, timeout=30)
+        answer = self.client.post("/api/queue-job", json={"prompt": prompt, **fields})
         assert answer.status_code == 201, answer.text
         job: dict[str, Any] = answer.json()
         return job
 
     def job(self, job_id: str) -> dict[str, Any]:
-        job: dict[str, Any] = httpx.get(f"{self.url}/api/jobs/{job_id}", timeout=30).raise_for_status().json()
+        job: dict[str, Any] = self.client.get(f"/api/jobs/{job_id}").raise_for_status().json()
         return job
 
     def wait_until(self, job_id: str, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -96,6 +99,13 @@ class StudioServer:
 
         wait_for(reached, JOB_TIMEOUT_S, lambda: f"the job stands at {seen}\n{self.log_tail()}")
         return seen
+
+    def wait_ended(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended, as soon as the studio says so."""
+        answer = self.client.get(f"/api/jobs/{job_id}/wait", params={"timeout_s": 60})
+        job: dict[str, Any] = answer.raise_for_status().json()
+        assert job["status"] in ENDED, job
+        return job
 
     def wait_completed(self, job_id: str) -> dict[str, Any]:
         return self.wait_until(job_id, lambda job: job["status"] == "completed")

@@ -59,7 +59,7 @@ def sdxl(tiny_folder: Path) -> Iterator[Any]:
     """A loaded SdxlPipeline, shared by tests that leave it as they found it."""
     from pipelines.sdxl import create
 
-    pipeline = create(checkpoint=str(tiny_folder), device="cpu")
+    pipeline = create(checkpoint=str(tiny_folder), device="cpu", preview_interval_s=0.0)
     pipeline.load(lambda progress: None)
     yield pipeline
     pipeline.release()

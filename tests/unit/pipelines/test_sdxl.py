@@ -119,6 +119,13 @@ def test_progress_only_grows_and_every_step_brings_a_preview(sdxl: Any, make_req
             assert sheet.size == (256, 85)
 
 
+def test_steps_that_follow_fast_share_a_preview(tiny_folder: Path, make_request: MakeRequest) -> None:
+    pipeline, reports = create(checkpoint=str(tiny_folder), device="cpu", preview_interval_s=3600.0), list[Progress]()
+    pipeline.generate(make_request(steps=4), reports.append, lambda: False)
+    pipeline.release()
+    assert [report.step for report in reports if report.preview] == [1]
+
+
 def test_previews_converge_on_the_picture(sdxl: Any, make_request: MakeRequest) -> None:
     reports: list[Progress] = []
     sdxl.generate(make_request(steps=6), reports.append, lambda: False)
