@@ -61,8 +61,10 @@ class GenerationRequest:
 
     `seeds` holds one seed a picture: picture i depends on seeds[i] alone, so it can be made again without the others.
     `image` and `mask` are files of any size (RGB, and L with white to repaint); the pipeline resizes them to
-    `width` x `height` (pixels). `strength` is the denoising strength in (0, 1]; 1 ignores the image.
-    `scratch` is an existing, private folder for the artifacts.
+    `width` x `height` (pixels). `video` is a film (MP4) to start from. `strength` is the denoising strength in (0, 1];
+    1 ignores the image. `fps` makes the work a film of `frames` frames at that rate; without it pictures are made.
+    `max_bytes` is the largest file that may come out of a film. `scratch` is an existing, private folder for the
+    artifacts.
     """
 
     job_id: str
@@ -77,16 +79,32 @@ class GenerationRequest:
     scheduler: str | None = None
     image: Path | None = None
     mask: Path | None = None
+    video: Path | None = None
     strength: float | None = None
+    frames: int = 1
+    fps: float | None = None
+    max_bytes: int | None = None
     scratch: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewriteRequest:
+    """One prompt to be written out in more detail. `kind` is what it is for, "image" or "video"; `language` of the
+    answer is "en" or "zh"; the same `seed` gives the same answer."""
+
+    job_id: str
+    prompt: str
+    kind: str
+    language: str = "en"
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a run is. `fraction` is in [0, 1] over the whole run and never falls.
 
-    `preview` is a WebP sprite: one small square-pixel tile a picture, side by side from left to right, or None when
-    this report brings no new one.
+    `preview` is a WebP: a sprite with one small square-pixel tile a picture, side by side from left to right, or a few
+    moving frames of a film; None when this report brings no new one. `text` is what a rewriting has written so far.
     """
 
     stage: Stage
@@ -94,6 +112,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     preview: bytes | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +138,17 @@ class GenerationResult:
     receipt: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RewriteResult:
+    """A rewritten prompt. `prompt` is None where the model's answer could not be used, and `note` then says why in a
+    sentence for its person. `receipt` names the model and says whether the answer came from the cache."""
+
+    prompt: str | None
+    note: str | None = None
+    timings_s: dict[str, float]
+    receipt: dict[str, Any] = field(default_factory=dict)
+
+
 ReportProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
 
@@ -136,3 +166,16 @@ class Pipeline(Protocol):
 
     def release(self) -> None:
         """Give back every byte of weights and caches. `load` may be called again."""
+
+
+class Rewriter(Protocol):
+    """What a worker process of prompts holds: as a Pipeline, with a text for an answer."""
+
+    def load(self, report: ReportProgress) -> None:
+        """As of a Pipeline."""
+
+    def generate(self, request: RewriteRequest, report: ReportProgress, is_cancelled: IsCancelled) -> RewriteResult:
+        """Rewrite `request.prompt`, reporting the text as it grows. Raises a PipelineError; Cancelled within a token."""
+
+    def release(self) -> None:
+        """As of a Pipeline."""
