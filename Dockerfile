@@ -4,7 +4,8 @@ FROM python:3.11-slim-bookworm
 RUN useradd --create-home --uid 1000 studio
 WORKDIR /home/studio/app
 COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
+# bitsandbytes quantises Qwen where STUDIO_QWEN_QUANTIZATION asks for it.
+RUN pip install --no-cache-dir -r requirements.txt bitsandbytes==0.50.2
 COPY --chown=studio:studio app.py ./
 COPY --chown=studio:studio studio studio
 COPY --chown=studio:studio pipelines pipelines

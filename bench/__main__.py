@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import database, pictures, server
+from bench import database, films, pictures, server
 from bench.measure import Row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -20,7 +20,12 @@ RESULTS = Path(__file__).parent / "results.json"
 
 def main() -> None:
     rows: list[Row] = []
-    suites: tuple[Callable[[Path], Iterable[Row]], ...] = (database.measure, server.measure, pictures.measure)
+    suites: tuple[Callable[[Path], Iterable[Row]], ...] = (
+        database.measure,
+        server.measure,
+        pictures.measure,
+        films.measure,
+    )
     with tempfile.TemporaryDirectory() as folder:
         for suite in suites:
             scratch = Path(folder) / suite.__module__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipelines.contract import InvalidRequest, ModelMissing
+from pipelines.loading import default_dtype_kept
 from pipelines.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 # unfinished (Lin et al., arXiv:2305.08891, section 3.3).
 FEW_STEPS = 12
 LCM_TEACHER_STEPS = 50
+
+Estimate = Callable[[Any, Any, torch.Tensor, torch.Tensor], torch.Tensor]
 
 _SCHEDULERS: Mapping[str, tuple[Any, dict[str, Any]]] = {
     "euler": (EulerDiscreteScheduler, {}),
@@ -56,18 +59,28 @@ def build_scheduler(name: str, config: Mapping[str, Any], steps: int) -> Any:
         overrides = {**overrides, "timestep_spacing": "trailing"}
     if name == "lcm":
         overrides = {**overrides, "original_inference_steps": max(LCM_TEACHER_STEPS, steps)}
-    return _remembering(scheduler_class).from_config(config, **overrides)
+    return remembering_clean_sample(scheduler_class).from_config(config, **overrides)
+
+
+def _kept_estimate(scheduler: Any, result: Any, _velocity: torch.Tensor, _sample: torch.Tensor) -> torch.Tensor:
+    # The multistep solvers return the next sample only, but keep their converted (clean) model outputs.
+    estimate: torch.Tensor = result[1] if len(result) > 1 else scheduler.model_outputs[-1]
+    return estimate
 
 
 @functools.cache
-def _remembering(scheduler_class: Any) -> Any:
-    """Return a subclass that keeps the clean sample which every scheduler computes and pipelines throw away."""
+def remembering_clean_sample(scheduler_class: Any, estimate: Estimate = _kept_estimate) -> Any:
+    """Return a subclass that keeps the clean sample which every scheduler computes and pipelines throw away.
+
+    `estimate` returns it from the scheduler after a step, what that gave, the model's output and the sample before.
+    """
 
     @functools.wraps(scheduler_class.step)
-    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = scheduler_class.step(self, *args, **kwargs)
-        # The multistep solvers return the next sample only, but keep their converted (clean) model outputs.
-        self.clean_sample = result[1] if len(result) > 1 else self.model_outputs[-1]
+    def step(
+        self: Any, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        result = scheduler_class.step(self, model_output, timestep, sample, *args, **kwargs)
+        self.clean_sample = estimate(self, result, model_output, sample)
         return result
 
     return type(scheduler_class.__name__, (scheduler_class,), {"step": step, "clean_sample": None})
@@ -80,7 +93,10 @@ def load_few_step_unet(path: str, base: Any, dtype: torch.dtype) -> Any:
     """
     try:
         if Path(path).is_dir():
-            return UNet2DConditionModel.from_pretrained(path, dtype=dtype, use_safetensors=True, local_files_only=True)
+            with default_dtype_kept():
+                return UNet2DConditionModel.from_pretrained(
+                    path, dtype=dtype, use_safetensors=True, local_files_only=True
+                )
         unet = UNet2DConditionModel.from_config(base.config).to(dtype)
         unet.load_state_dict(load_file(path))
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:

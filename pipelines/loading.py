@@ -1,4 +1,4 @@
-"""Bring an SDXL checkpoint into memory: a local folder, a hub id or a single file, on whatever device there is."""
+"""What loading a checkpoint of any family needs: the device, the precision, and errors told in sentences."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import contextlib
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
 import transformers
-from diffusers import StableDiffusionXLPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError
 
-from pipelines.checkpoints import ENVIRONMENT_VARIABLE, FULL_MODEL, Checkpoint, Kind
+from pipelines.checkpoint_roles import ENVIRONMENT_VARIABLE, FULL_MODEL
+from pipelines.checkpoints import Checkpoint, Kind
 from pipelines.contract import ModelMissing
 from pipelines.memory import is_out_of_memory, out_of_memory_as_advice
 
 logger = logging.getLogger(__name__)
 
-_INPUT_CHANNELS = 4
+PREVIEW_INTERVAL_S = 0.25
+"""Previews that follow each other faster are not made: each costs about 10 ms, as much as a fifth of a small step."""
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 # What three libraries raise over files that anyone may have made.
 _READING_ERRORS = (
@@ -36,6 +37,23 @@ _READING_ERRORS = (
     SafetensorError,
     SingleFileComponentError,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """How a worker is told to find and load a checkpoint; see `pipelines.checkpoints.resolve` and `LoadOptions`.
+
+    Previews follow each other at least `preview_interval_s` apart.
+    """
+
+    checkpoint: str | None = None
+    few_step: str | None = None
+    cache_dir: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    offline: bool = False
+    single_file_config: str | None = None
+    preview_interval_s: float = PREVIEW_INTERVAL_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,79 +94,43 @@ def choose_dtype(device_type: str, override: str | None = None) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def load_sdxl(checkpoint: Checkpoint, options: LoadOptions) -> Any:
-    """Return the text-to-image pipeline of `checkpoint` on its device, in evaluation mode.
+def choose_wide_dtype(device_type: str, override: str | None = None) -> torch.dtype:
+    """Return the precision of a model that was trained in bfloat16 and overflows float16: bfloat16 on a CUDA device
+    that has it, otherwise as `choose_dtype`."""
+    if override is None and device_type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    return choose_dtype(device_type, override)
 
-    Raises ModelMissing where the files are absent or do not fit together, OutOfMemory where they do not fit the device.
-    """
+
+def half_variant(checkpoint: Checkpoint, dtype: torch.dtype) -> str | None:
+    """Return the `variant` to read a folder with: "fp16" where it has such files, and they are wanted or all it has."""
+    half = checkpoint.has_half_files and (dtype != torch.float32 or not checkpoint.has_full_files)
+    return "fp16" if half else None
+
+
+@contextlib.contextmanager
+def default_dtype_kept() -> Iterator[None]:
+    """Restore torch's default precision: diffusers 0.42 changes it to read weights, and leaves it so if that fails."""
+    dtype = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
+def failure_as_advice(checkpoint: Checkpoint, options: LoadOptions) -> Iterator[None]:
+    """Turn what the libraries raise over files into ModelMissing, and running out of memory into OutOfMemory."""
     quiet_libraries()
     limit_threads()
-    with out_of_memory_as_advice(f"loading {checkpoint.name}"):
+    with out_of_memory_as_advice(f"loading {checkpoint.name}"), default_dtype_kept():
         try:
-            pipe = _read(checkpoint, options)
-            _check_parts(pipe)
+            yield
         except _READING_ERRORS as error:
             if is_out_of_memory(error):
                 raise
             logger.exception("checkpoint %s does not load", checkpoint.location)
             raise ModelMissing(_why_not(checkpoint, options)) from error
-        _place(pipe, options)
-    return pipe
-
-
-def _read(checkpoint: Checkpoint, options: LoadOptions) -> Any:
-    cache: dict[str, Any] = {"cache_dir": options.cache_dir}
-    if checkpoint.kind is Kind.SINGLE_FILE:
-        # One dtype for all here: a dict would silently be read as float32.
-        config = options.single_file_config or _config_beside(checkpoint)
-        local = options.offline or Path(config).is_dir()
-        return StableDiffusionXLPipeline.from_single_file(
-            checkpoint.location, config=config, dtype=options.dtype, local_files_only=local, **cache
-        )
-    dtype = {"vae": torch.float32, "default": options.dtype}
-    common: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "add_watermarker": False}
-    if checkpoint.kind is Kind.FOLDER:
-        half = checkpoint.has_half_files and (options.dtype != torch.float32 or not checkpoint.has_full_files)
-        variant = "fp16" if half else None
-        return StableDiffusionXLPipeline.from_pretrained(
-            checkpoint.location, variant=variant, local_files_only=True, **common
-        )
-    common |= cache | {"local_files_only": options.offline}
-    try:
-        return StableDiffusionXLPipeline.from_pretrained(checkpoint.location, variant="fp16", **common)
-    except (OSError, ValueError):
-        logger.info("%s has no half-precision files at hand; taking the plain ones", checkpoint.location)
-        return StableDiffusionXLPipeline.from_pretrained(checkpoint.location, **common)
-
-
-def _config_beside(checkpoint: Checkpoint) -> str:
-    folder = Path(checkpoint.location).with_suffix("")
-    return str(folder) if (folder / "model_index.json").is_file() else FULL_MODEL[checkpoint.role]
-
-
-def _check_parts(pipe: Any) -> None:
-    absent = [
-        name
-        for name in ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae")
-        if getattr(pipe, name) is None
-    ]
-    if absent:
-        raise ValueError(f"the pipeline lacks {absent}")
-    if pipe.unet.config.in_channels != _INPUT_CHANNELS:
-        raise ValueError(f"the UNet takes {pipe.unet.config.in_channels} channels: an inpainting-only checkpoint")
-
-
-def _place(pipe: Any, options: LoadOptions) -> None:
-    """Move the parts to the device. The VAE stays in float32 unless its config says that float16 does not overflow."""
-    safe_in_half = options.dtype == torch.float16 and not pipe.vae.config.force_upcast
-    pipe.vae.to(torch.float16 if safe_in_half else torch.float32)
-    pipe.to(options.device)
-    for module in (pipe.unet, pipe.vae):
-        # Convolutions run on channels-last memory on GPUs and in oneDNN: 3.3 times as fast in float32 on a 2-core EPYC.
-        module.to(memory_format=torch.channels_last)
-    for module in (pipe.unet, pipe.vae, pipe.text_encoder, pipe.text_encoder_2):
-        module.eval().requires_grad_(False)
-    pipe.set_progress_bar_config(disable=True)
 
 
 def _why_not(checkpoint: Checkpoint, options: LoadOptions) -> str:
@@ -164,7 +146,12 @@ def _why_not(checkpoint: Checkpoint, options: LoadOptions) -> str:
             f"tokenizers of SDXL: put them in a folder of the same name beside it, or allow the download of "
             f"{FULL_MODEL[checkpoint.role]}."
         )
-    return f"The checkpoint {checkpoint.name} does not fit together as an SDXL model. Copy it again, or set another."
+    family = checkpoint.role.upper()
+    article = "an" if family == "SDXL" else "a"
+    return (
+        f"The checkpoint {checkpoint.name} does not fit together as {article} {family} model. "
+        "Copy it again, or set another."
+    )
 
 
 def quiet_libraries() -> None:

@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import Iterator
 
+import psutil
 import torch
 
 from pipelines.contract import OutOfMemory
@@ -37,8 +38,22 @@ def out_of_memory_as_advice(doing: str) -> Iterator[None]:
         error.__traceback__ = None
         free_memory()
         raise OutOfMemory(
-            "The device ran out of memory. Ask for fewer or smaller pictures, or free memory by closing other models."
+            "The device ran out of memory. Ask for fewer or smaller pictures or a shorter "
+            "film, or free memory by closing other models."
         ) from None
+
+
+def available_bytes(device: torch.device) -> int:
+    """Return how much more can be allocated on `device`: on CUDA what is free and what torch keeps without using it."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + unused
+
+
+def module_bytes(module: torch.nn.Module) -> int:
+    """Return the bytes of a module's weights."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
 
 
 def free_memory() -> None:

@@ -1,8 +1,9 @@
-"""Latents to a small WebP sprite, without the VAE decoder: each latent pixel becomes a colour by a linear map."""
+"""Latents to a small WebP, without the VAE decoder: each latent pixel becomes a colour by a linear map."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,9 @@ def latent_to_rgb(vae: Any) -> LatentToRgb:
         and len(config.block_out_channels) == _SDXL_VAE_BLOCKS
         and getattr(config, "latents_mean", None) is None
     )
-    return SDXL_LATENT_TO_RGB if published else _fit(vae)
+    if published:
+        return SDXL_LATENT_TO_RGB
+    return fit_latent_to_rgb(lambda pixels: encode(vae, pixels), 2 ** (len(config.block_out_channels) - 1))
 
 
 def sprite(rgb: torch.Tensor) -> bytes:
@@ -64,14 +67,16 @@ def sprite(rgb: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _fit(vae: Any) -> LatentToRgb:
-    """Fit the map by least squares on synthetic pictures of smooth colour and their latents."""
-    scale = 2 ** (len(vae.config.block_out_channels) - 1)
+def fit_latent_to_rgb(latents_of: Callable[[torch.Tensor], torch.Tensor], scale: int) -> LatentToRgb:
+    """Fit the map by least squares on synthetic pictures of smooth colour and their latents.
+
+    `latents_of` returns [n, channels, h, w] of pixels [n, 3, H, W] in [-1, 1], `scale` times as high and wide.
+    """
     generator = torch.Generator().manual_seed(0)
     patches = torch.rand((_FIT_IMAGES, 3, 3, 3), generator=generator)
     side = _FIT_LATENT_SIDE * scale
     pixels = torch.nn.functional.interpolate(patches, size=(side, side), mode="bilinear")
-    latents = encode(vae, pixels * 2 - 1).float().cpu()
+    latents = latents_of(pixels * 2 - 1).float().cpu()
     colours = torch.nn.functional.avg_pool2d(pixels, scale)
     inputs = latents.permute(0, 2, 3, 1).flatten(0, 2)
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)

@@ -8,13 +8,13 @@ bit by bit, as no prompt-weighting syntax is read: brackets and plus signs are j
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-CACHED_TEXTS = 64
+from pipelines.text_cache import CACHED_TEXTS, TextCache
+
 _WORD_END = "</w>"
 
 
@@ -46,24 +46,27 @@ class PromptEmbeddings:
 class PromptEncoder:
     """Encodes texts with the two tokenizers and text encoders of one loaded SDXL pipeline.
 
-    Keeps the `CACHED_TEXTS` texts used last; `hits` and `misses` count over the encoder's life. The key is
-    (checkpoint fingerprint, text), so a cache can never answer for another model.
+    Keeps the `capacity` texts used last; `hits` and `misses` count over the encoder's life.
     """
 
     def __init__(self, pipe: Any, fingerprint: str, capacity: int = CACHED_TEXTS) -> None:
         self._pipe = pipe
-        self._fingerprint = fingerprint
-        self._capacity = capacity
-        self._cache: OrderedDict[tuple[str, str], TextEmbedding] = OrderedDict()
-        self.hits = 0
-        self.misses = 0
+        self._cache = TextCache(fingerprint, self._encode, capacity)
+
+    @property
+    def hits(self) -> int:
+        return self._cache.hits
+
+    @property
+    def misses(self) -> int:
+        return self._cache.misses
 
     def encode(self, prompt: str, negative_prompt: str, *, guided: bool) -> PromptEmbeddings:
         """Return the embeddings of both prompts, padded to one length with empty chunks.
 
         A blank negative prompt is zeros where the checkpoint says `force_zeros_for_empty_prompt`, as SDXL was trained.
         """
-        positive = self._text(prompt)
+        positive = self._cache.get(prompt)
         if not guided:
             return PromptEmbeddings(positive=positive, negative=None)
         blank = not negative_prompt.strip()
@@ -74,28 +77,15 @@ class PromptEncoder:
                 chunks=positive.chunks,
             )
         else:
-            negative = self._text("" if blank else negative_prompt)
+            negative = self._cache.get("" if blank else negative_prompt)
         chunks = max(positive.chunks, negative.chunks)
         return PromptEmbeddings(positive=self._padded(positive, chunks), negative=self._padded(negative, chunks))
-
-    def _text(self, text: str) -> TextEmbedding:
-        key = (self._fingerprint, text)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            self.hits += 1
-            return self._cache[key]
-        self.misses += 1
-        embedding = self._encode(text)
-        self._cache[key] = embedding
-        if len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
-        return embedding
 
     def _padded(self, embedding: TextEmbedding, chunks: int) -> TextEmbedding:
         missing = chunks - embedding.chunks
         if not missing:
             return embedding
-        filler = self._text("").hidden.repeat(1, missing, 1)
+        filler = self._cache.get("").hidden.repeat(1, missing, 1)
         return TextEmbedding(
             hidden=torch.cat([embedding.hidden, filler], dim=1), pooled=embedding.pooled, chunks=chunks
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,12 @@ from PIL import Image, ImageFilter
 
 from pipelines.acceleration import build_scheduler
 from pipelines.checkpoints import Checkpoint
-from pipelines.contract import GenerationRequest, InvalidRequest
+from pipelines.contract import GenerationRequest
 from pipelines.latents import encode, pixels_from_image
-from pipelines.recipes import DEFAULT_STRENGTH, INPAINT_STRENGTH, QUALITIES, recipe
+from pipelines.recipes import DEFAULT_STRENGTH, INPAINT_STRENGTH, recipe
 from pipelines.references import open_mask, open_picture
+from pipelines.request_checks import check_request, steps_at
 
-MAX_PICTURES = 6
 SEAM_BLUR_PX = 4
 _PIPELINE_CLASSES: dict[str, Any] = {
     "text": StableDiffusionXLPipeline,
@@ -60,13 +59,12 @@ class SdxlJob:
 def plan_job(base: Any, checkpoint: Checkpoint, request: GenerationRequest, few_step_unet: Any | None) -> SdxlJob:
     """Return the job of `request` on the parts of the loaded pipeline `base`. Raises InvalidRequest.
 
-    A strength of 1 without a mask ignores the reference picture. Few steps at low strength would leave nothing to do,
-    so as many steps are planned as it takes to run one.
+    A strength of 1 without a mask ignores the reference picture.
     """
-    _check(checkpoint, request)
+    check_request(checkpoint, request)
     mode, strength = _mode(request)
     few_step = few_step_unet is not None and request.quality == "fast"
-    steps = request.steps if strength is None else max(request.steps, math.ceil(1 / strength))
+    steps = steps_at(request.steps, strength)
     scheduler_name = request.scheduler or recipe(checkpoint, request.quality).scheduler
     scheduler = build_scheduler(scheduler_name, base.scheduler.config, steps)
     pipe = _assemble(mode, base, scheduler, few_step_unet if few_step else base.unet)
@@ -94,22 +92,6 @@ def plan_job(base: Any, checkpoint: Checkpoint, request: GenerationRequest, few_
         picture=picture,
         mask=mask,
     )
-
-
-def _check(checkpoint: Checkpoint, request: GenerationRequest) -> None:
-    multiple = checkpoint.size_multiple_px
-    if not 1 <= len(request.seeds) <= MAX_PICTURES:
-        raise InvalidRequest(f"Ask for 1 to {MAX_PICTURES} pictures, not {len(request.seeds)}.")
-    if min(request.width, request.height) < multiple or request.width % multiple or request.height % multiple:
-        raise InvalidRequest(f"Width and height must be multiples of {multiple} pixels for {checkpoint.name}.")
-    if request.steps < 1:
-        raise InvalidRequest("At least one step is needed.")
-    if request.quality not in QUALITIES:
-        raise InvalidRequest(f"There is no quality {request.quality!r}. Choose one of {', '.join(QUALITIES)}.")
-    if request.mask is not None and request.image is None:
-        raise InvalidRequest("A mask needs the picture it belongs to.")
-    if request.strength is not None and not 0 < request.strength <= 1:
-        raise InvalidRequest("The strength must be above 0 and at most 1.")
 
 
 def _mode(request: GenerationRequest) -> tuple[str, float | None]:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,13 +19,14 @@ from queue_backend.worker_process import Patience
 from studio import VERSION
 from studio.database.engine import Database
 from studio.media.storage import MediaStorage
-from studio.models import build_catalog_of, worker_spec
+from studio.models import build_catalog_of, lanes_of, worker_spec
 from studio.people import Person
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
 from studio.services.cleaning import Cleaner
 from studio.services.container import PersonFor, RequestLike, Services
 from studio.services.delivery import Delivery
+from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
 from studio.services.jobs import JobService
@@ -113,10 +115,9 @@ def build(settings: Settings) -> Studio:
     database = open_database(settings)
 
     catalog = build_catalog_of(settings)
-    lanes = {"sdxl": settings.sdxl_workers}
+    lanes = lanes_of(settings)
     storage = MediaStorage(settings.storage)
-    specs = {lane: [worker_spec(settings, lane)] * count for lane, count in lanes.items()}
-    orchestrator = Orchestrator(specs, logs, Patience(idle_exit_s=settings.worker_idle_exit_s))
+    orchestrator = _fleet(settings, logs)
     views = JobViews(Standings(database, catalog, lanes))
     feed = JobFeed(database, views)
     secret = secrets.token_urlsafe(32)
@@ -124,20 +125,24 @@ def build(settings: Settings) -> Studio:
     announcer = Announcer(tickets, feed)
     leases = JobLeases(database, this_process(), lane_workers=lanes)
     uploads = UploadService(database, storage)
+    policy = ContentPolicy(settings.banned_terms)
+    rewriting = PromptRewriting(policy, settings.enhance_language)
     execution = Execution(
         leases=leases,
         orchestrator=orchestrator,
         delivery=Delivery(storage, VERSION),
         references=uploads,
         catalog=catalog,
+        rewriting=rewriting,
         scratch_root=scratch,
-        poke=feed.poke,
+        announcer=announcer,
     )
     services = Services(
-        jobs=JobService(database, catalog, ContentPolicy(settings.banned_terms), views, announcer),
+        jobs=JobService(database, catalog, policy, views, announcer),
         library=LibraryService(database, storage),
         projects=ProjectService(database),
         uploads=uploads,
+        enhancing=EnhancingService(orchestrator, rewriting),
         feed=feed,
         orchestrator=orchestrator,
         catalog=catalog,
@@ -156,6 +161,12 @@ def build(settings: Settings) -> Studio:
         database=database,
         storage=storage,
     )
+
+
+def _fleet(settings: Settings, logs: Path) -> Orchestrator:
+    """The workers of every lane, none of them started."""
+    specs = {lane: [worker_spec(settings, lane)] * count for lane, count in lanes_of(settings).items()}
+    return Orchestrator(specs, logs, Patience(idle_exit_s=settings.worker_idle_exit_s))
 
 
 def open_database(settings: Settings) -> Database:

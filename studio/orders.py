@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,12 +32,16 @@ DEFAULT_JOB_TYPE = "sdxl_image_fast"
 DEFAULT_STRENGTH = recipes.DEFAULT_STRENGTH
 SMALLEST_COST = 0.1
 """Least part of a type's expected run time that any job costs: text encoding, files and upkeep do not shrink."""
-SCHEDULERS = ("default", *recipes.SCHEDULER_NAMES)
+DEFAULT_SCHEDULER = "default"
+"""In an order: the one of the checkpoint's recipe."""
+BEGINNINGS = {"text": "a prompt alone", "image": "a picture", "video": "a film"}
+CAN_START_FROM_ANYTHING = "Wan-AI/Wan2.1-VACE-1.3B-diffusers"
 
 
 class Order(BaseModel):
     """One request as a client writes it. `None` means the job type's default; `image` and `mask` are the ids of an
-    upload or an asset of the person; `project` the id of a project."""
+    upload or an asset of the person, for films `image` may be a film of theirs; `project` the id of a project;
+    `frames` the length of a film."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
@@ -53,6 +58,7 @@ class Order(BaseModel):
     image: str | None = Field(None, max_length=64)
     mask: str | None = Field(None, max_length=64)
     strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    frames: int | None = Field(None, ge=1)
     project: str | None = Field(None, max_length=64)
 
     @classmethod
@@ -67,7 +73,8 @@ class Order(BaseModel):
 
 
 class JobConfig(BaseModel):
-    """The settings a job runs with, every default filled in: kept with the job and copied to its assets."""
+    """The settings a job runs with, every default filled in: kept with the job and copied to its assets. `frames` and
+    `fps` are None for pictures."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,6 +88,8 @@ class JobConfig(BaseModel):
     image: str | None = None
     mask: str | None = None
     strength: float | None = None
+    frames: int | None = None
+    fps: float | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -102,14 +111,20 @@ def settle(order: Order, catalog: Catalog) -> tuple[JobType, JobConfig]:
     count = kind.default_count if order.count is None else order.count
     if count > kind.max_count:
         raise InvalidInput(f"At most {kind.max_count} at once for {kind.name}; {count} were asked.", field="count")
-    if order.scheduler is not None and order.scheduler not in SCHEDULERS:
-        raise InvalidInput(f"Unknown scheduler. Choose one of: {', '.join(SCHEDULERS)}.", field="scheduler")
+    if order.scheduler not in (None, DEFAULT_SCHEDULER, *kind.schedulers):
+        known = ", ".join((DEFAULT_SCHEDULER, *kind.schedulers))
+        raise InvalidInput(f"Unknown scheduler for {kind.name}. Choose one of: {known}.", field="scheduler")
     if order.mask is not None and order.image is None:
         raise InvalidInput("A mask needs the image it belongs to.", field="mask")
-    scheduler = order.scheduler if order.scheduler not in (None, "default") else kind.defaults.scheduler
+    if order.mask is not None and not kind.takes_mask:
+        raise InvalidInput(
+            f"{kind.engine.upper()} cannot repaint a part. Take the mask out, or use SDXL.", field="mask"
+        )
+    width, height = _size(order, kind, catalog)
+    scheduler = order.scheduler if order.scheduler not in (None, DEFAULT_SCHEDULER) else kind.defaults.scheduler
     return kind, JobConfig(
-        width=_length(order.width, "width", kind, catalog),
-        height=_length(order.height, "height", kind, catalog),
+        width=width,
+        height=height,
         steps=order.steps if order.steps is not None else kind.defaults.steps,
         guidance=order.guidance if order.guidance is not None else kind.defaults.guidance,
         seed=order.seed if order.seed != RANDOM_SEED else secrets.randbelow(MAX_SEED + 1),
@@ -118,15 +133,78 @@ def settle(order: Order, catalog: Catalog) -> tuple[JobType, JobConfig]:
         image=order.image,
         mask=order.mask,
         strength=_strength(order),
+        frames=_frames(order.frames, kind),
+        fps=kind.frames.fps if kind.frames else None,
     )
 
 
-def cost_s(kind: JobType, config: JobConfig, rules: PixelRules) -> float:
-    """Seconds that a job with `config` is expected to run before anything is learned: the type's expected run time,
-    scaled by pictures x steps x pixels relative to the type's defaults. It is the job's cost in the fair queue."""
-    usual = kind.default_count * kind.defaults.steps * rules.native**2
+def cost_s(kind: JobType, config: JobConfig, rules: PixelRules, lane: str | None = None) -> float:
+    """Seconds that a job with `config` is expected to run in `lane` (its first one by default) before anything is
+    learned: the cost of that leg in the fair queue. Making pictures takes the type's expected run time, scaled by
+    pictures x frames x steps x pixels relative to the type's defaults; rewriting takes the same for every prompt."""
+    if (lane or kind.lanes[0]) != kind.engine:
+        return kind.rewriting_s
+    usual = kind.default_count * kind.defaults.steps * rules.width * rules.height
     work = config.count * config.steps * config.width * config.height
-    return kind.expected_s * max(work / usual, SMALLEST_COST)
+    longer = (config.frames or kind.frames.native) / kind.frames.native if kind.frames else 1.0
+    return kind.expected_s * max(longer * work / usual, SMALLEST_COST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegSpan:
+    """The part [start, end] of a job's whole progress that one of its legs is, in [0, 1]."""
+
+    start: float
+    end: float
+
+    def within(self, fraction: float) -> float:
+        """The job's progress when this leg is `fraction` done."""
+        return self.start + (self.end - self.start) * fraction
+
+    def of_leg(self, fraction: float) -> float:
+        """How far this leg is when the job is `fraction` done; the other way round of `within`."""
+        return min(1.0, max(0.0, (fraction - self.start) / max(self.end - self.start, 1e-9)))
+
+
+def leg_span(kind: JobType, config: JobConfig, rules: PixelRules, lane: str) -> LegSpan:
+    """Where the leg in `lane` lies in the whole job, by what the legs are expected to take."""
+    costs = [cost_s(kind, config, rules, each) for each in kind.lanes]
+    place = kind.lanes.index(lane) if lane in kind.lanes else len(costs) - 1
+    whole = sum(costs) or 1.0
+    return LegSpan(start=sum(costs[:place]) / whole, end=sum(costs[: place + 1]) / whole)
+
+
+def check_beginning(kind: JobType, beginning: str) -> None:
+    """Raise InvalidInput unless jobs of `kind` can start from `beginning`: "text" alone, an "image" or a "video"."""
+    if beginning in kind.starts_from:
+        return
+    if kind.kind == "image" and beginning == "video":
+        raise InvalidInput("A film cannot be the reference of a picture. Choose a picture.", field="image")
+    makes = f"The {kind.engine.upper()} checkpoint in use makes {'films' if kind.kind == 'video' else 'pictures'}"
+    possible = " or ".join(BEGINNINGS[name] for name in kind.starts_from)
+    what_to_do = "Add one" if beginning == "text" else "Take the reference out"
+    raise InvalidInput(
+        f"{makes} from {possible or 'nothing'} only, not from {BEGINNINGS[beginning]}. {what_to_do}, or set "
+        f"STUDIO_{kind.engine.upper()}_MODEL to a checkpoint that can, such as {CAN_START_FROM_ANYTHING}.",
+        field="image",
+    )
+
+
+def _frames(value: int | None, kind: JobType) -> int | None:
+    rules = kind.frames
+    if rules is None:
+        if value not in (None, 1):
+            raise InvalidInput(f"{kind.name} makes pictures; only films have frames.", field="frames")
+        return None
+    if value is None:
+        return rules.native
+    if not rules.smallest <= value <= rules.largest or value % rules.multiple != 1:
+        raise InvalidInput(
+            f"A film has {rules.multiple}n + 1 frames, from {rules.smallest} to {rules.largest}; {value} were asked. "
+            f"The nearest is {rules.snap(value)}.",
+            field="frames",
+        )
+    return value
 
 
 def _sentence(kind: str, name: str, message: str) -> str:
@@ -141,11 +219,22 @@ def _strength(order: Order) -> float | None:
     return order.strength or (DEFAULT_STRENGTH if order.mask is None else recipes.INPAINT_STRENGTH)
 
 
-def _length(value: int | None, name: str, kind: JobType, catalog: Catalog) -> int:
-    """A side of the picture in pixels: as ordered if the checkpoint can make it, native where the order is silent."""
+def _size(order: Order, kind: JobType, catalog: Catalog) -> tuple[int, int]:
+    """(width, height) in pixels: as ordered if the checkpoint can make it, native where the order is silent."""
     rules = catalog.rules(kind)
+    width = _length(order.width, "width", rules.width, rules)
+    height = _length(order.height, "height", rules.height, rules)
+    if width * height > rules.max_area:
+        raise InvalidInput(
+            f"{width} x {height} pixels are too many: at most {rules.max_area:,} together. Make a side shorter.",
+            field="width",
+        )
+    return width, height
+
+
+def _length(value: int | None, name: str, native: int, rules: PixelRules) -> int:
     if value is None:
-        return rules.native
+        return native
     if not rules.smallest <= value <= rules.largest or value % rules.multiple:
         raise InvalidInput(
             f"{name.capitalize()} must be a multiple of {rules.multiple} from {rules.smallest} to {rules.largest} "

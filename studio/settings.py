@@ -50,6 +50,15 @@ class Settings(BaseSettings):
     sdxl_model: str | None = Field(None, description="folder, single file or hub id of the SDXL checkpoint")
     sdxl_few_step: str | None = Field(None, description="distilled UNet (folder or file) that makes `fast` jobs faster")
     sdxl_workers: int = Field(1, ge=1, le=8, description="worker processes of the SDXL lane")
+    wan_model: str | None = Field(None, description="folder or hub id of the WAN checkpoint")
+    wan_few_step: str | None = Field(None, description="distilled LoRA or transformer that makes `fast` films faster")
+    wan_workers: int = Field(1, ge=1, le=8, description="worker processes of the WAN lane")
+    qwen_model: str | None = Field(None, description="folder or hub id of the Qwen checkpoint that rewrites prompts")
+    qwen_quantization: Literal["8bit", "4bit"] | None = Field(
+        None, description="loads Qwen in 8 or 4 bits, where memory is short"
+    )
+    qwen_workers: int = Field(1, ge=1, le=8, description="worker processes of the Qwen lane")
+    enhance_language: Literal["en", "zh"] = Field("en", description="language of rewritten prompts")
     models_dir: Path | None = Field(None, description="where downloaded checkpoints are kept")
     public_url: str | None = Field(None, description="the address people use, when behind a proxy")
     allowed_origins: CommaList = Field((), description="further origins that may call the API from a browser")

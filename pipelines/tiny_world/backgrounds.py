@@ -32,7 +32,7 @@ _LIGHTS: Final[dict[str, tuple[RGB, RGB, float]]] = {
     "sunset": ((255, 236, 150), (255, 214, 120), 0.85),
     "night": ((246, 246, 232), (150, 170, 226), 0.55),
 }
-_CLOUDS: Final[dict[str, RGB]] = {
+CLOUDS: Final[dict[str, RGB]] = {
     "dawn": (255, 228, 226),
     "day": (255, 255, 255),
     "sunset": (255, 168, 122),
@@ -44,6 +44,8 @@ _SKYLINE: Final = (0.30, 0.42, 0.26, 0.36, 0.48, 0.30, 0.40, 0.24, 0.44, 0.33, 0
 
 def sun_place(scene: Scene) -> tuple[float, float]:
     """Centre of sun or moon as shares of width and height: high by day and night, low at dawn and sunset."""
+    if scene.sun_place is not None:
+        return scene.sun_place
     across, height = scene.layout[2], scene.layout[3]
     left = 0.14 + 0.72 * across
     if scene.time in ("dawn", "sunset"):
@@ -66,8 +68,8 @@ def draw_sky(canvas: Canvas, scene: Scene) -> None:
 
 
 def _clouds(canvas: Canvas, scene: Scene) -> None:
-    colour = _CLOUDS[scene.time]
-    shift = 0.16 * (scene.layout[5] - 0.5)
+    colour = CLOUDS[scene.time]
+    shift = 0.16 * (scene.layout[5] - 0.5) + scene.cloud_drift
     for x, y, size in ((0.24 + shift, 0.17, 1.0), (0.76 + shift, 0.29, 0.85)):
         for dx, dy, radius in (
             (-0.085, 0.0, 0.036),

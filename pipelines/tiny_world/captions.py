@@ -27,7 +27,11 @@ from pipelines.tiny_world.words import (
 
 def caption(scene: Scene, rng: random.Random) -> str:
     """One of many sentences for the scene."""
-    parts = _shape_parts(scene, rng) if scene.subject == "shape" else _view_parts(scene, rng)
+    return polished(_shape_parts(scene, rng) if scene.subject == "shape" else _view_parts(scene, rng), rng)
+
+
+def polished(parts: list[str], rng: random.Random) -> str:
+    """The parts as one sentence, at times with an opening, style words, a capital or a full stop."""
     text = " ".join(parts) if rng.random() < 0.8 else ", ".join(parts)
     if rng.random() < 0.12:
         text = rng.choice(LEADS) + text
@@ -60,7 +64,8 @@ def _thing(scene: Scene, subject: str, rng: random.Random) -> str:
     return _article(f"{colour} {noun}".strip(), rng)
 
 
-def _subject(scene: Scene, rng: random.Random) -> str:
+def subject_words(scene: Scene, rng: random.Random) -> str:
+    """The subject with its article and, where it must be named, its colour."""
     if scene.subject != "house_tree":
         return _thing(scene, scene.subject, rng)
     house, tree = _thing(scene, "house", rng), _thing(scene, "tree", rng)
@@ -85,7 +90,7 @@ def _view_parts(scene: Scene, rng: random.Random) -> list[str]:
         if ground:
             words = OVER if scene.subject == "balloon" else NEAR[scene.ground]
             place = f"{rng.choice(words)} {ground}"
-        parts = [_subject(scene, rng), place, time]
+        parts = [subject_words(scene, rng), place, time]
         if time and rng.random() < 0.15:
             parts = [time, parts[0], place]
         elif time and rng.random() < 0.10:

@@ -106,7 +106,7 @@ def _ground_of(pixels: Pixels, time: str) -> str:
     return min(GROUNDS, key=gap)
 
 
-def _body_colours(subject: str, colour: str, time: str) -> list[RGB]:
+def body_colours(subject: str, colour: str, time: str) -> list[RGB]:
     """Both tones of a coloured subject, as the renderer mixes them."""
     plain = tint_object(COLOURS[colour], time)
     if subject == "balloon":
@@ -116,11 +116,11 @@ def _body_colours(subject: str, colour: str, time: str) -> list[RGB]:
     return [plain]
 
 
-def _marker_colours(scene: Scene) -> list[RGB]:
+def marker_colours(scene: Scene) -> list[RGB]:
     """Colours by which the subject's presence is judged: the balloon's body, the boat's hull, the roof, the leaves."""
     time = scene.time
     if scene.subject == "balloon":
-        return _body_colours("balloon", scene.colour, time)
+        return body_colours("balloon", scene.colour, time)
     if scene.subject == "boat":
         return [tint_object((126, 74, 44), time)]
     if scene.subject in ("house", "house_tree"):
@@ -143,7 +143,7 @@ def _marker_area(pixels: Pixels, scene: Scene) -> Area | None:
     top, bottom = _window(scene.subject, len(pixels))
     reach = _DARK_REACH if scene.time == "night" and scene.subject not in ("balloon", "boat") else REACH
     mask = np.zeros(pixels.shape[:2], dtype=np.bool_)
-    mask[top:bottom] = near_any(pixels[top:bottom], _marker_colours(scene), reach)
+    mask[top:bottom] = near_any(pixels[top:bottom], marker_colours(scene), reach)
     return largest_area(mask)
 
 
@@ -184,7 +184,7 @@ def _colour_counts(pixels: Pixels, scene: Scene) -> dict[str, int]:
     height = len(pixels)
     top, bottom = {"balloon": (0.08, 0.62), "boat": (0.32, 0.74)}.get(scene.subject, (0.58, 0.90))
     part = pixels[round(top * height) : round(bottom * height)]
-    tones = {name: _body_colours(scene.subject, name, scene.time)[0] for name in OBJECT_COLOURS}
+    tones = {name: body_colours(scene.subject, name, scene.time)[0] for name in OBJECT_COLOURS}
     return {name: int((distance(part, tone) < REACH).sum()) for name, tone in tones.items()}
 
 

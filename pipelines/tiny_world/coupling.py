@@ -30,13 +30,13 @@ def layout_quantiles(scenes: Sequence[Scene]) -> Tensor:
     return torch.special.ndtri(uniform.clamp(1e-5, 1.0 - 1e-5)).float()
 
 
-def strength_at(step: int) -> float:
+def strength_at(step: int, fade: tuple[int, int] = FADE_STEPS) -> float:
     """How many times stronger than standard normal the tied directions are at a training step.
 
     Reading one direction out of 4,096 is found too seldom by chance, so it starts ``FIRST_STRENGTH`` times too loud. It
-    fades geometrically between ``FADE_STEPS`` to 1, where the noise is exactly standard normal.
+    fades geometrically between the ``fade`` steps to 1, where the noise is exactly standard normal.
     """
-    first, last = FADE_STEPS
+    first, last = fade
     done = min(1.0, max(0.0, (step - first) / (last - first)))
     return float(FIRST_STRENGTH ** (1.0 - done))
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from torch import Tensor
 
@@ -43,13 +44,18 @@ def build_pipeline(
 
 
 def export_pipeline(pipeline: StableDiffusionXLPipeline, folder: Path) -> None:
-    """Writes half-precision safetensors in shards under 10 MB, readable by everyone, replacing the folder at the end.
+    """Writes half-precision safetensors; the pipeline is cast to fp16 by that."""
+    pipeline.to(dtype=torch.float16)
+    save_pipeline(pipeline, folder)
 
-    The pipeline is cast to fp16 by that. A README.md and other files that are not the pipeline's are kept.
+
+def save_pipeline(pipeline: DiffusionPipeline, folder: Path) -> None:
+    """Writes safetensors in shards under 10 MB, readable by everyone, replacing the folder's parts at the end.
+
+    A README.md and other files that are not the pipeline's are kept.
     """
     scratch = folder.with_name(folder.name + ".part")
     shutil.rmtree(scratch, ignore_errors=True)
-    pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(scratch, safe_serialization=True, max_shard_size=LARGEST_SHARD)
     folder.mkdir(parents=True, exist_ok=True)
     for part in scratch.iterdir():

@@ -11,17 +11,25 @@ from pipelines.tiny_world.scenes import Scene
 WINDOW_LIGHT: RGB = (255, 218, 112)
 
 
+def subject_place(scene: Scene) -> Point:
+    """Centre of the balloon, or where another subject touches the ground, as shares of width and height."""
+    if scene.subject_place is not None:
+        return scene.subject_place
+    top, reach = {"balloon": (0.32, 0.08), "boat": (0.79, 0.05), "house": (0.83, 0.04)}.get(scene.subject, (0.84, 0.04))
+    return 0.28 + 0.44 * scene.layout[0], top + reach * scene.layout[1]
+
+
 def draw_subject(canvas: Canvas, scene: Scene) -> None:
-    """Draws the scene's subject at the place its layout says."""
-    across = 0.28 + 0.44 * scene.layout[0]
+    """Draws the scene's subject at the place its layout says, or where a film has moved it."""
+    place = subject_place(scene)
     if scene.subject == "balloon":
-        _balloon(canvas, scene, (across, 0.32 + 0.08 * scene.layout[1]))
+        _balloon(canvas, scene, place)
     elif scene.subject == "boat":
-        _boat(canvas, scene, (across, 0.79 + 0.05 * scene.layout[1]))
+        _boat(canvas, scene, place)
     elif scene.subject == "house":
-        _house(canvas, scene, (across, 0.83 + 0.04 * scene.layout[1]))
+        _house(canvas, scene, place)
     elif scene.subject == "tree":
-        _tree(canvas, scene, (across, 0.84 + 0.04 * scene.layout[1]), 1.0)
+        _tree(canvas, scene, place, 1.0)
     elif scene.subject == "house_tree":
         side = 0.10 * (scene.layout[0] - 0.5)
         base = 0.83 + 0.04 * scene.layout[1]

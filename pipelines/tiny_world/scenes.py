@@ -61,6 +61,12 @@ class Scene:
     birds: bool = False
     named: frozenset[str] = frozenset()
     layout: tuple[float, ...] = (0.5,) * LAYOUT_SIZE
+    subject_place: tuple[float, float] | None = None
+    """Where a film has moved the subject, as shares of width and height; None leaves it to the layout."""
+    sun_place: tuple[float, float] | None = None
+    """The same for sun or moon."""
+    cloud_drift: float = 0.0
+    """How far a film has moved the clouds to the right, as a share of the width."""
 
     @property
     def key(self) -> str:

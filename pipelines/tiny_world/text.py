@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import torch
@@ -155,9 +155,11 @@ def targets_of(scenes: list[Scene]) -> Tensor:
     return torch.tensor(rows)
 
 
-def attribute_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def attribute_loss(
+    logits: Tensor, targets: Tensor, attributes: Mapping[str, tuple[str, ...]] = ATTRIBUTES
+) -> tuple[Tensor, Tensor]:
     """Summed cross entropy, and which captions ``(n,)`` were understood in every attribute."""
-    sections = logits.split([len(values) for values in ATTRIBUTES.values()], dim=1)
+    sections = logits.split([len(values) for values in attributes.values()], dim=1)
     losses = [functional.cross_entropy(part, targets[:, i], label_smoothing=0.02) for i, part in enumerate(sections)]
     right = torch.stack([part.argmax(1) == targets[:, i] for i, part in enumerate(sections)]).all(dim=0)
     return torch.stack(losses).sum(), right

@@ -51,7 +51,7 @@ def train(settings: Settings, out: Path) -> None:
         shutil.copyfile(log.file, folder / log.file.name)
 
     # 4. Train the UNet and export its averaged weights.
-    unet = train_unet(settings, log, tower, export)
+    unet = train_unet(settings, log, export)
     export(unet.state_dict(), -1, out)
 
 

@@ -1,4 +1,4 @@
-"""Gradients of the UNet, computed in parts by single-threaded processes that share the weights' memory.
+"""Gradients of a model, computed in parts by single-threaded processes that share the weights' memory.
 
 A step's batch is cut into parts that the processes take as they come free. Threads inside one process meet at every
 layer and wait for the slowest; processes meet once a step, which is faster on a machine that does other work too.
@@ -6,54 +6,48 @@ layer and wait for the slowest; processes meet once a step, which is faster on a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor, multiprocessing
-
-from pipelines.tiny_world.latents import LatentSet
-from pipelines.tiny_world.text import TextTower, train_text
-from pipelines.tiny_world.training import Log, Settings, maybe_compiled, to_channels_last
-from pipelines.tiny_world.unet import BatchMaker, build_unet, velocity_loss
-from pipelines.tiny_world.upsampling import replace_upsampling
+from torch import Tensor, multiprocessing, nn
 
 PARTS: Final = 4
 """Parts of a batch."""
 
 
-def trainable_unet(settings: Settings) -> UNet2DConditionModel:
-    """The UNet as it is trained: channels last, plain attention, and upsampling whose gradient compiles."""
-    unet = build_unet(settings)
-    to_channels_last(unet)
-    replace_upsampling(unet)
-    unet.set_attn_processor(AttnProcessor())
-    return unet
+class PartSource(Protocol):
+    """Draws a part of a step's batch and adds its gradient to ``model``."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Whose weights are trained."""
+
+    def loss_of_part(self, step: int) -> Tensor:
+        """The loss of one freshly drawn part, with its graph."""
+
+    def reload(self) -> None:
+        """Reads again what a person may have changed on disk."""
 
 
-class Gradients:
-    """Adds a part's gradients to ``unet.parameters()``."""
+MakeSource = Callable[[Any, int], PartSource]
+"""Builds a source from the run's settings and a seed; a function of a module, so that processes can import it."""
 
-    def __init__(self, unet: UNet2DConditionModel, settings: Settings, tower: TextTower, seed: int) -> None:
-        self.unet = unet
-        self.batches = BatchMaker(LatentSet(settings.state), tower, max(1, settings.batch // PARTS), seed)
-        self.loss = maybe_compiled(velocity_loss, settings.compiled)
 
-    def add_part(self, step: int) -> float:
-        """Accumulates one part of a training step; returns its loss."""
-        loss = self.loss(self.unet, self.batches(step))
-        (loss / PARTS).backward()
-        return float(loss.detach())
+def _add_part(source: PartSource, step: int) -> float:
+    loss = source.loss_of_part(step)
+    (loss / PARTS).backward()
+    return float(loss.detach())
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Desk:
     """What one worker process is given. ``counter`` holds how many parts of the step are taken."""
 
-    settings: Settings
+    make: MakeSource
+    settings: Any
     parameters: list[Tensor]
     gradients: list[Tensor]
     counter: Any
@@ -64,21 +58,17 @@ class _Desk:
 def _work(desk: _Desk) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(desk.seed)
-    unet = trainable_unet(desk.settings)
-    for parameter, shared, gradient in zip(unet.parameters(), desk.parameters, desk.gradients, strict=True):
+    source = desk.make(desk.settings, desk.seed)
+    for parameter, shared, gradient in zip(source.model.parameters(), desk.parameters, desk.gradients, strict=True):
         parameter.data = shared
         parameter.grad = gradient
-    tower = train_text(desk.settings, Log(desk.settings.state))
-    for parameter in tower.parameters():
-        parameter.requires_grad_(False)
-    source = Gradients(unet, desk.settings, tower, desk.seed)
     while (message := desk.connection.recv()) is not None:
         if message == "reload":
-            source.batches.latents.reload_weights()
+            source.reload()
             continue
         losses = []
         while _take(desk.counter):
-            losses.append(source.add_part(message))
+            losses.append(_add_part(source, message))
         desk.connection.send(losses)
 
 
@@ -89,12 +79,12 @@ def _take(counter: Any) -> bool:
 
 
 class GradientWorkers:
-    """Two or more processes that fill ``unet``'s gradients together."""
+    """Two or more processes that fill ``model``'s gradients together."""
 
-    def __init__(self, unet: UNet2DConditionModel, settings: Settings, seed: int) -> None:
+    def __init__(self, model: nn.Module, make: MakeSource, settings: Any, seed: int) -> None:
         context = multiprocessing.get_context("spawn")
-        unet.share_memory()
-        self.parameters = list(unet.parameters())
+        model.share_memory()
+        self.parameters = list(model.parameters())
         self.counter = context.Value("i", 0)
         self.gradients = [
             [torch.zeros_like(p.data).share_memory_() for p in self.parameters] for _ in range(settings.workers)
@@ -104,6 +94,7 @@ class GradientWorkers:
             here, there = context.Pipe()
             shared = [p.data for p in self.parameters]
             desk = _Desk(
+                make=make,
                 settings=settings,
                 parameters=shared,
                 gradients=self.gradients[rank],
@@ -129,7 +120,7 @@ class GradientWorkers:
         return sum(losses) / len(losses)
 
     def reload(self) -> None:
-        """Has every process read the sampling weights again."""
+        """Has every process read again what a person may have changed."""
         for connection in self.connections:
             connection.send("reload")
 
@@ -142,18 +133,30 @@ class GradientWorkers:
 class LocalGradients:
     """The same in this process, for tests and single-core machines."""
 
-    def __init__(self, unet: UNet2DConditionModel, settings: Settings, tower: TextTower, seed: int) -> None:
-        self.unet = unet
-        self.source = Gradients(unet, settings, tower, seed)
+    def __init__(self, model: nn.Module, make: MakeSource, settings: Any, seed: int) -> None:
+        self.model = model
+        self.source = make(settings, seed)
+        for own, given in zip(self.source.model.parameters(), model.parameters(), strict=True):
+            own.data = given.data
+        self.parameters = list(model.parameters())
 
     def fill(self, step: int) -> float:
         """Sets every ``.grad`` to the gradient of a training step's batch; returns the mean loss."""
-        self.unet.zero_grad()
-        return sum(self.source.add_part(step) for _ in range(PARTS)) / PARTS
+        self.source.model.zero_grad()
+        mean = sum(_add_part(self.source, step) for _ in range(PARTS)) / PARTS
+        for own, given in zip(self.source.model.parameters(), self.parameters, strict=True):
+            given.grad = own.grad
+        return mean
 
     def reload(self) -> None:
-        """Reads the sampling weights again."""
-        self.source.batches.latents.reload_weights()
+        """Reads again what a person may have changed."""
+        self.source.reload()
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+def gradient_source(model: nn.Module, make: MakeSource, settings: Any, seed: int) -> GradientWorkers | LocalGradients:
+    """Processes where ``settings.workers`` wants them, this process otherwise."""
+    chosen = GradientWorkers if settings.workers else LocalGradients
+    return chosen(model, make, settings, seed)

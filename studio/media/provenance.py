@@ -1,8 +1,9 @@
-"""How a picture came to be, written into its own PNG file where other tools look for it.
+"""How a picture or a film came to be, written into its own file where other tools look for it.
 
-Three text chunks: `parameters`, the lines that AUTOMATIC1111's web UI introduced and most tools read; `ourvidz`, the
-same facts as JSON; and an XMP packet whose Iptc4xmpExt:DigitalSourceType says that the picture was made by a model
-(https://cv.iptc.org/newscodes/digitalsourcetype/). None of them names the person.
+Three texts: `parameters`, the lines that AUTOMATIC1111's web UI introduced and most tools read; `ourvidz`, the same
+facts as JSON; and an XMP packet whose Iptc4xmpExt:DigitalSourceType says that it was made by a model
+(https://cv.iptc.org/newscodes/digitalsourcetype/). None of them names the person. They are text chunks of a PNG; in an
+MP4 the lines are its comment, under the prompt as its title.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from xml.sax.saxutils import escape
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from studio.media import mp4
 from studio.media.png import BrokenPng, chunks, keyword_of, plain_text, with_texts
 
 PARAMETERS = "parameters"
@@ -27,12 +29,13 @@ _SCHEME = "http://cv.iptc.org/newscodes/digitalsourcetype"
 Text = Annotated[str, Field(max_length=8000)]
 Name = Annotated[str, Field(max_length=200)]
 
-Mode = Literal["text_to_image", "image_to_image", "inpainting"]
+Mode = Literal["text_to_image", "image_to_image", "inpainting", "text_to_video", "image_to_video", "video_to_video"]
 
 
 class Provenance(BaseModel):
-    """The facts of one picture. Sizes in pixels; `mode` says what it was made from besides the prompt; `model_hash`
-    identifies the checkpoint; `receipt` is what the pipeline reported (JSON values)."""
+    """The facts of one picture or film. Sizes in pixels; `frames` and `fps` (frames a second) are a film's; `mode` says
+    what it was made from besides the prompt; `model_hash` identifies the checkpoint; `receipt` is what the pipeline
+    reported (JSON values)."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -44,6 +47,8 @@ class Provenance(BaseModel):
     index: int = Field(ge=0)
     width: int = Field(ge=1)
     height: int = Field(ge=1)
+    frames: int | None = Field(None, ge=1)
+    fps: float | None = Field(None, gt=0)
     steps: int = Field(ge=0)
     guidance: float
     seed: int = Field(ge=0)
@@ -57,8 +62,8 @@ class Provenance(BaseModel):
 
     @property
     def source_type(self) -> str:
-        """The IPTC digital source type: made by a model alone, or composed with a picture that somebody brought."""
-        made_alone = self.mode == "text_to_image"
+        """The IPTC digital source type: made by a model alone, or composed with something that was there before."""
+        made_alone = self.mode in ("text_to_image", "text_to_video")
         return f"{_SCHEME}/{'trainedAlgorithmicMedia' if made_alone else 'compositeWithTrainedAlgorithmicMedia'}"
 
 
@@ -88,6 +93,34 @@ def read_png(source: Path | bytes) -> Provenance | None:
     return None
 
 
+def stamp_mp4(path: Path, facts: Provenance) -> None:
+    """Put `facts` into the MP4 at `path`. Its frames are copied byte for byte, and it still plays while it loads.
+
+    Raises `studio.media.mp4.BrokenMp4` where `path` is no film as the studio makes them.
+    """
+    texts = mp4.Texts(
+        title=facts.prompt,
+        comment=parameters(facts),
+        encoder=_tool(facts),
+        own={FACTS: facts.model_dump_json(ensure_ascii=True)},
+        xmp=xmp_packet(facts),
+    )
+    mp4.write_texts(path, texts)
+
+
+def read_mp4(source: Path | bytes) -> Provenance | None:
+    """The facts inside an MP4 that the studio made; None for any other, and for one whose facts make no sense.
+
+    Safe for any bytes, as `read_png` is: whatever a file says of its sizes, only a bounded part of it is read.
+    """
+    try:
+        with mp4.opened(source) as file:
+            text = mp4.own_text(file, FACTS)
+        return None if text is None else Provenance.model_validate_json(text)
+    except (mp4.BrokenMp4, ValidationError):
+        return None
+
+
 def parameters(facts: Provenance) -> str:
     """The facts in the lines of AUTOMATIC1111's web UI: prompt, negative prompt, and `name: value` pairs."""
     values: dict[str, object] = {
@@ -96,6 +129,8 @@ def parameters(facts: Provenance) -> str:
         "CFG scale": f"{facts.guidance:g}",
         "Seed": facts.seed,
         "Size": f"{facts.width}x{facts.height}",
+        "Frames": facts.frames,
+        "FPS": None if facts.fps is None else f"{facts.fps:g}",
         "Model hash": facts.model_hash,
         "Model": facts.model,
         "Denoising strength": None if facts.strength is None else f"{facts.strength:g}",
@@ -114,10 +149,14 @@ def xmp_packet(facts: Provenance) -> str:
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
-        f"<xmp:CreatorTool>{escape(f'OurVidz Studio {facts.version}')}</xmp:CreatorTool>"
+        f"<xmp:CreatorTool>{escape(_tool(facts))}</xmp:CreatorTool>"
         f"<Iptc4xmpExt:DigitalSourceType>{facts.source_type}</Iptc4xmpExt:DigitalSourceType>"
         '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     )
+
+
+def _tool(facts: Provenance) -> str:
+    return f"OurVidz Studio {facts.version}"
 
 
 def _quoted(value: str) -> str:

@@ -42,6 +42,8 @@ class FileFormat:
 
 PNG = FileFormat(mime_type="image/png", max_bytes=20 * MEGABYTE, magic=b"\x89PNG\r\n\x1a\n")
 MP4 = FileFormat(mime_type="video/mp4", max_bytes=100 * MEGABYTE, magic=b"ftyp", magic_at=4)
+MAX_ENCODED_FILM_BYTES = MP4.max_bytes - MEGABYTE
+"""What an encoder may fill of an MP4: the rest is room for the texts that say how the film came to be."""
 _ORIGINALS = {"png": PNG, "mp4": MP4}
 _THUMBNAILS = {"webp": FileFormat(mime_type="image/webp", max_bytes=1 * MEGABYTE, magic=b"WEBP", magic_at=8)}
 # A picture of 40 megapixels, the largest that people may bring, is at most 120 MB of RGB in PNG's lossless form.
@@ -53,9 +55,20 @@ def asset_key(bucket: str, user_id: str, job_id: str, index: int, extension: str
     return f"{bucket}/{user_id}/{job_id}/{index}.{extension}"
 
 
+def job_folders(bucket: str, user_id: str, job_id: str) -> tuple[str, str]:
+    """Where a job's files and their small copies lie."""
+    folder = f"{bucket}/{user_id}/{job_id}"
+    return folder, f"{THUMBNAIL_PREFIX}/{folder}"
+
+
 def thumbnail_key(key: str, size: int) -> str:
     """The key of the thumbnail whose longer side is at most `size` pixels, of the asset stored under `key`."""
     return f"{THUMBNAIL_PREFIX}/{key.rpartition('.')[0]}-{size}.webp"
+
+
+def hover_key(key: str) -> str:
+    """The key of the few moving frames that stand for the film stored under `key`."""
+    return f"{THUMBNAIL_PREFIX}/{key.rpartition('.')[0]}-hover.webp"
 
 
 def upload_key(user_id: str, upload_id: str) -> str:

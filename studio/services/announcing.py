@@ -30,6 +30,10 @@ class Announcer:
         """Name the loop that tickets are issued on. What is announced before is left to the sweep."""
         self._loop = loop
 
+    def poke(self) -> None:
+        """Something changed that people follow."""
+        self._followers.poke()
+
     def __call__(self, lane: str) -> None:
         self._followers.poke()
         if self._loop is not None and not self._loop.is_closed():

@@ -11,6 +11,7 @@ from studio.people import Person
 
 if TYPE_CHECKING:
     from queue_backend.orchestrator import Orchestrator
+    from studio.services.enhancing import EnhancingService
     from studio.services.feed import JobFeed
     from studio.services.jobs import JobService
     from studio.services.library import LibraryService
@@ -42,6 +43,7 @@ class Services:
     library: LibraryService
     projects: ProjectService
     uploads: UploadService
+    enhancing: EnhancingService
     feed: JobFeed
     orchestrator: Orchestrator
     catalog: Catalog

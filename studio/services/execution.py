@@ -7,22 +7,27 @@ import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.contract import GenerationRequest, GenerationResult, Progress, Stage
+from pipelines.contract import GenerationRequest, GenerationResult, Progress, RewriteResult, Stage
 from queue_backend.errors import RunFailed, WorkerLost
 from queue_backend.orchestrator import Orchestrator
 from studio.catalog import Catalog, JobType
 from studio.errors import InvalidInput
+from studio.media.storage import MAX_ENCODED_FILM_BYTES
+from studio.orders import cost_s, leg_span
+from studio.services.announcing import Announcer
 from studio.services.failures import public_failure
-from studio.services.leases import Claim, JobLeases, LeaseLost
+from studio.services.leases import Claim, FinishedLeg, JobLeases, LeaseLost
 from studio.services.relay import Relay
 
 if TYPE_CHECKING:
     from studio.services.delivery import Delivery
+    from studio.services.enhancing import PromptRewriting
     from studio.services.uploads import UploadService
 
 log = logging.getLogger(__name__)
@@ -32,7 +37,7 @@ HAND_BACK_GRACE_S = 5.0
 
 
 class Execution:
-    """Runs jobs. Belongs to one event loop. `poke` tells the feed that a job has changed."""
+    """Runs jobs, one leg at a time. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -42,16 +47,18 @@ class Execution:
         delivery: Delivery,
         references: UploadService,
         catalog: Catalog,
+        rewriting: PromptRewriting,
         scratch_root: Path,
-        poke: Callable[[], None],
+        announcer: Announcer,
     ) -> None:
         self._leases = leases
         self._orchestrator = orchestrator
         self._delivery = delivery
         self._references = references
         self._catalog = catalog
+        self._rewriting = rewriting
         self._scratch_root = scratch_root
-        self._poke = poke
+        self._announcer = announcer
         self._stopping = False
         self._runs: set[asyncio.Task[bool]] = set()
 
@@ -89,19 +96,24 @@ class Execution:
         if claim is None:
             return False
         log.info("Job %s (%s), attempt %d, begins.", claim.job_id, claim.type, claim.attempt)
-        self._poke()
+        self._announcer.poke()
         try:
             await self._perform(claim)
         finally:
-            self._poke()
+            self._announcer.poke()
         return True
 
     async def _perform(self, claim: Claim) -> None:
-        """Run the claimed job and record how it ended, whichever way."""
-        relay = Relay(self._leases, claim, self._poke, lambda: self._orchestrator.cancel(claim.lease_token))
+        """Run a leg of the claimed job and record how it ended, whichever way."""
+        relay = Relay(self._leases, claim, self._announcer.poke, lambda: self._orchestrator.cancel(claim.lease_token))
         try:
             async with self._scratch(claim) as scratch, _relaying(relay):
-                await self._generate_and_deliver(claim, scratch, relay)
+                kind = self._kind(claim)
+                next_lane = kind.lane_after(claim.lane)
+                if next_lane is None:
+                    await self._generate_and_deliver(claim, kind, scratch, relay)
+                else:
+                    await self._rewrite_and_pass_on(claim, kind, next_lane, relay)
         except asyncio.CancelledError:
             log.info("Job %s is given back, since the studio stops.", claim.job_id)
             await self._write(claim, self._leases.hand_back, claim)
@@ -112,23 +124,55 @@ class Execution:
         except Exception as error:
             await self._record_failure(claim, relay, error)
 
-    async def _generate_and_deliver(self, claim: Claim, scratch: Path, relay: Relay) -> None:
-        kind = self._kind(claim)
-        # Until the pipeline says otherwise: a worker that starts first has this to be waited for as well.
-        await relay.report(Progress(stage=Stage.LOADING, fraction=0.0))
+    async def _rewrite_and_pass_on(self, claim: Claim, kind: JobType, next_lane: str, relay: Relay) -> None:
+        """The first leg: its answer goes to the row, and the job to the lane of its engine."""
+        request = self._rewriting.request(claim.job_id, claim.prompt, kind.kind)
+        result: RewriteResult = await self._run(claim, kind, request, relay)
+        await relay.flush(renew=True)
+        if await self._has_ended(claim, relay):
+            return
+        enhanced, note = self._rewriting.settle(result, claim.prompt, claim.negative_prompt)
+        leg = FinishedLeg(
+            enhanced_prompt=enhanced,
+            receipt={**result.receipt, "note": note},
+            timings=_timings(relay.timings, result.timings_s),
+            next_lane=next_lane,
+            next_cost_s=cost_s(kind, claim.config, self._catalog.rules(kind), next_lane),
+        )
+        await asyncio.to_thread(self._leases.pass_on, claim, leg)
+        log.info("Job %s goes on to lane %s.", claim.job_id, next_lane)
+        self._announcer(next_lane)
+
+    async def _generate_and_deliver(self, claim: Claim, kind: JobType, scratch: Path, relay: Relay) -> None:
         request = await asyncio.to_thread(self._request, claim, kind, scratch)
-        result: GenerationResult = await self._orchestrator.run(claim.lane, claim.lease_token, request, relay.report)
+        result: GenerationResult = await self._run(claim, kind, request, relay)
         await relay.report(Progress(stage=Stage.STORING, fraction=1.0))
         await relay.flush(renew=True)
-        if relay.lost:
-            raise LeaseLost(f"Attempt {claim.attempt} of job {claim.job_id} lost its lease while it ran.")
-        if relay.cancel_requested:
-            await asyncio.to_thread(self._leases.cancelled, claim)
+        if await self._has_ended(claim, relay):
             return
         assets = await asyncio.to_thread(self._delivery.store, claim, result, kind)
         timings = _timings(relay.timings, result.timings_s)
         await asyncio.to_thread(self._leases.deliver, claim, assets, timings, result.receipt)
         log.info("Job %s is completed with %d assets.", claim.job_id, len(assets))
+
+    async def _run(self, claim: Claim, kind: JobType, request: object, relay: Relay) -> Any:
+        """Run `request` on a worker of the claimed lane; its progress is that of this leg within the whole job."""
+        span = leg_span(kind, claim.config, self._catalog.rules(kind), claim.lane)
+
+        async def report(progress: Progress) -> None:
+            await relay.report(replace(progress, fraction=span.within(progress.fraction)))
+
+        # Until the pipeline says otherwise: a worker that starts first has this to be waited for as well.
+        await report(Progress(stage=Stage.LOADING, fraction=0.0))
+        return await self._orchestrator.run(claim.lane, claim.lease_token, request, report)
+
+    async def _has_ended(self, claim: Claim, relay: Relay) -> bool:
+        """Whether the job was asked to stop, which is then recorded. Raises LeaseLost."""
+        if relay.lost:
+            raise LeaseLost(f"Attempt {claim.attempt} of job {claim.job_id} lost its lease while it ran.")
+        if relay.cancel_requested:
+            await asyncio.to_thread(self._leases.cancelled, claim)
+        return relay.cancel_requested
 
     def _kind(self, claim: Claim) -> JobType:
         kind = self._catalog.types.get(claim.type)
@@ -138,10 +182,11 @@ class Execution:
 
     def _request(self, claim: Claim, kind: JobType, scratch: Path) -> GenerationRequest:
         config = claim.config
-        image, mask = (
-            None if reference is None else self._references.path_for(claim.user_id, reference, scratch)
-            for reference in (config.image, config.mask)
+        reference, mask = (
+            None if media_id is None else self._references.path_for(claim.user_id, media_id, scratch)
+            for media_id in (config.image, config.mask)
         )
+        is_film = reference is not None and reference.suffix == ".mp4"
         return GenerationRequest(
             job_id=claim.job_id,
             quality=kind.quality,
@@ -153,9 +198,13 @@ class Execution:
             guidance=config.guidance,
             seeds=config.seeds,
             scheduler=config.scheduler,
-            image=image,
+            image=None if is_film else reference,
             mask=mask,
+            video=reference if is_film else None,
             strength=config.strength,
+            frames=config.frames or 1,
+            fps=config.fps,
+            max_bytes=MAX_ENCODED_FILM_BYTES,
             scratch=scratch,
         )
 

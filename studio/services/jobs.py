@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 
 from studio.catalog import Catalog, JobType
 from studio.database.engine import Database, db_now, next_revision
-from studio.database.schema import STATUSES, Asset, Job, Lane, Project, Upload
+from studio.database.schema import STATUSES, Asset, Job, Project, Upload
 from studio.errors import Conflict, InvalidInput, NotFound
-from studio.orders import JobConfig, Order, cost_s, settle
+from studio.orders import JobConfig, Order, check_beginning, cost_s, settle
 from studio.people import Person
 from studio.services import transitions
 from studio.services.rendering import JobViews
+from studio.services.turns import next_turn
 
 if TYPE_CHECKING:
     from studio.services.policy import ContentPolicy
@@ -133,7 +134,7 @@ class JobService:
             job = _found(session, job_id, lock=True)
             if job.status not in ("failed", "cancelled"):
                 raise Conflict(f"Only a failed or cancelled job can be tried again; this one is {job.status}.")
-            turn = _turn(session, job.lane, job.user_id, job.cost_s)
+            turn = next_turn(session, job.lane, job.user_id, job.cost_s)
             transitions.start_over(job, turn, _now(session))
             job.revision = next_revision(session)
             lane = job.lane
@@ -168,22 +169,15 @@ class JobService:
             "waiting_all": waiting_all or 0,
         }
 
-    def estimate(
-        self,
-        job_type: str,
-        *,
-        count: int | None = None,
-        steps: int | None = None,
-        width: int | None = None,
-        height: int | None = None,
-    ) -> Json:
-        """Seconds that such a job ordered now would run ("run_s") and wait before ("wait_s"); sides in pixels, None is
-        the type's default. Raises InvalidInput, as for an order.
+    def estimate(self, person: Person, job_type: str, work: Mapping[str, int | None]) -> Json:
+        """Seconds that a job of the person's ordered now would run ("run_s") and wait ("wait_s").
+
+        `work` has count, steps, width and height (pixels) and frames as in an order; None is the type's default.
+        Raises InvalidInput, as for an order.
         """
-        work = {"count": count, "steps": steps, "width": width, "height": height}
         # An order needs a prompt; no prompt takes longer than another.
         kind, config = settle(Order.parse({"prompt": "any", "job_type": job_type, **work}), self._catalog)
-        return dict(self._views.standings.estimate(kind.name, cost_s(kind, config, self._catalog.rules(kind))))
+        return dict(self._views.standings.estimate(kind, config, person.id))
 
     def _check_filters(self, status: str | None, job_type: str | None, limit: int, cursor: str | None) -> None:
         if status is not None and status not in STATUSES:
@@ -232,7 +226,7 @@ def _insert_once(session: Session, person: Person, settled: _Settled) -> tuple[s
     earlier = _earlier(session, settled.key)
     if earlier is not None:
         return earlier, False
-    _check_references(session, settled.order)
+    _check_references(session, settled.order, settled.kind)
     try:
         with session.begin_nested():
             job = _new_job(session, person, settled)
@@ -252,20 +246,23 @@ def _earlier(session: Session, key: str | None) -> str | None:
     return session.scalars(select(Job.id).where(Job.idempotency_key == key)).one_or_none()
 
 
-def _check_references(session: Session, order: Order) -> None:
+def _check_references(session: Session, order: Order, kind: JobType) -> None:
     if order.project is not None and session.get(Project, order.project) is None:
         raise NotFound("There is no such project.", field="project")
-    for field, reference in (("image", order.image), ("mask", order.mask)):
-        if reference is not None and not _is_picture(session, reference):
-            raise NotFound(f"There is no such {field}. Upload it first, or choose one of your pictures.", field=field)
+    check_beginning(kind, "text" if order.image is None else _kind_of(session, order.image, "image"))
+    if order.mask is not None and _kind_of(session, order.mask, "mask") != "image":
+        raise InvalidInput("A mask is a picture, not a film.", field="mask")
 
 
-def _is_picture(session: Session, reference: str) -> bool:
-    """Whether `reference` is an upload of the session's person or a picture of theirs outside the trash."""
+def _kind_of(session: Session, reference: str, field: str) -> str:
+    """Whether `reference`, an upload of the session's person or an asset of theirs outside the trash, is an "image" or
+    a "video". Raises NotFound."""
     if session.get(Upload, reference) is not None:
-        return True
+        return "image"
     asset = session.get(Asset, reference)
-    return asset is not None and asset.kind == "image" and asset.trashed_at is None
+    if asset is None or asset.trashed_at is not None:
+        raise NotFound(f"There is no such {field}. Upload it first, or choose one of yours.", field=field)
+    return asset.kind
 
 
 def _new_job(session: Session, person: Person, settled: _Settled) -> Job:
@@ -281,23 +278,9 @@ def _new_job(session: Session, person: Person, settled: _Settled) -> Job:
         negative_prompt=order.negative_prompt,
         config=settled.config.model_dump(),
         timings={},
-        turn=_turn(session, lane, person.id, settled.cost_s),
+        turn=next_turn(session, lane, person.id, settled.cost_s),
         cost_s=settled.cost_s,
         created_at=_now(session),
         idempotency_key=settled.key,
         revision=next_revision(session),
     )
-
-
-def _turn(session: Session, lane: str, user_id: str, cost_s: float) -> float:
-    """The place of a new job in the lane's weighted fair queue (start-time fair queueing: Goyal, Vin, Cheng 1996).
-
-    One person's jobs follow each other by their cost; a person who has none waiting starts at the lane's clock, so
-    neither an idle time nor a long queue of somebody else counts against them.
-    """
-    row = session.get(Lane, lane, with_for_update=True)
-    if row is None:
-        row = Lane(name=lane, clock=0.0)
-        session.add(row)
-    waiting = select(func.max(Job.turn)).where(Job.lane == lane, Job.user_id == user_id, Job.status == "pending")
-    return max(row.clock, session.scalar(waiting) or 0.0) + cost_s

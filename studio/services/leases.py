@@ -18,10 +18,12 @@ from sqlalchemy.orm import Session
 
 from pipelines.contract import Progress
 from studio.database.engine import Database, db_now, next_revision
-from studio.database.schema import Asset, Job, Lane, new_id
+from studio.database.schema import Job, Lane, new_id
 from studio.orders import JobConfig
 from studio.services import transitions
 from studio.services.owners import is_dead
+from studio.services.recording import NewAsset, asset_of, parent_of
+from studio.services.turns import next_turn
 
 LEASE_S = 30.0
 MAX_ATTEMPTS = 3
@@ -62,21 +64,15 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewAsset:
-    """One stored file about to become an asset. `format` is "png" or "mp4"; `bytes` its size; `index` counts from 0."""
+class FinishedLeg:
+    """What the rewriting of a prompt hands on. `enhanced_prompt` is None where the prompt is used as written; `timings`
+    are seconds by stage; `next_cost_s` is the cost of the next leg."""
 
-    index: int
-    kind: str
-    format: str
-    mime_type: str
-    width: int
-    height: int
-    frames: int | None
-    fps: float | None
-    bytes: int
-    sha256: str
-    seed: int
-    storage_key: str
+    enhanced_prompt: str | None
+    receipt: Mapping[str, Any]
+    timings: Mapping[str, float]
+    next_lane: str
+    next_cost_s: float
 
 
 class JobLeases:
@@ -139,7 +135,8 @@ class JobLeases:
         ahead = case((Lane.clock > job.turn, Lane.clock), else_=job.turn)
         session.execute(update(Lane).where(Lane.name == job.lane).values(clock=ahead))
         due_at = job.created_at if job.not_before is None else job.not_before
-        job.timings = {"queued_s": max(0.0, (job.started_at or due_at) - due_at)}
+        waited_s = max(0.0, (job.started_at or due_at) - due_at)
+        job.timings = {**job.timings, "queued_s": job.timings.get("queued_s", 0.0) + waited_s}
         job.revision = next_revision(session)
 
     def renew(self, claim: Claim, progress: Progress | None, timings: Mapping[str, float]) -> bool:
@@ -156,6 +153,25 @@ class JobLeases:
                 job.revision = next_revision(session)
             return job.cancel_requested
 
+    def pass_on(self, claim: Claim, leg: FinishedLeg) -> None:
+        """Send the job to its next lane, with a turn there and the prompt that was written for it. Raises LeaseLost.
+
+        Every leg has its own attempts, so what follows never begins with the rewriting again.
+        """
+        with self._database.as_system() as session:
+            job = _held(session, claim)
+            now = _now(session)
+            if job.cancel_requested:
+                transitions.end(job, "cancelled", now)
+            else:
+                turn = next_turn(session, leg.next_lane, job.user_id, leg.next_cost_s)
+                transitions.change_lane(job, leg.next_lane, turn, now)
+                job.cost_s = leg.next_cost_s
+                job.enhanced_prompt = leg.enhanced_prompt
+            job.receipt = {"enhancement": dict(leg.receipt)}
+            job.timings = {**job.timings, **leg.timings}
+            job.revision = next_revision(session)
+
     def deliver(
         self, claim: Claim, assets: Sequence[NewAsset], timings: Mapping[str, float], receipt: Mapping[str, Any]
     ) -> None:
@@ -171,12 +187,12 @@ class JobLeases:
                 return
             job = _held(session, claim)
             now = _now(session)
-            parent_id = _parent_id(session, job, claim.config.image)
-            session.add_all(_asset(job, asset, parent_id, now) for asset in assets)
+            parent_id = parent_of(session, job, claim.config.image)
+            session.add_all(asset_of(job, asset, parent_id, now) for asset in assets)
             transitions.end(job, "completed", now)
             job.fraction = 1.0
             job.timings = {**job.timings, **timings}
-            job.receipt = dict(receipt)
+            job.receipt = {**(job.receipt or {}), **receipt}
             job.error_code = job.error_message = None
             job.revision = next_revision(session)
 
@@ -304,39 +320,4 @@ def _claim(job: Job) -> Claim:
         config=JobConfig.model_validate(job.config),
         user_id=job.user_id,
         project_id=job.project_id,
-    )
-
-
-def _parent_id(session: Session, job: Job, image: str | None) -> str | None:
-    """The asset that the job started from, where it started from one of its person's."""
-    if image is None:
-        return None
-    mine = select(Asset.id).where(Asset.id == image, Asset.user_id == job.user_id)
-    return session.scalars(mine).one_or_none()
-
-
-def _asset(job: Job, new: NewAsset, parent_id: str | None, now: float) -> Asset:
-    return Asset(
-        job_id=job.id,
-        user_id=job.user_id,
-        project_id=job.project_id,
-        parent_id=parent_id,
-        index=new.index,
-        kind=new.kind,
-        format=new.format,
-        mime_type=new.mime_type,
-        width=new.width,
-        height=new.height,
-        frames=new.frames,
-        fps=new.fps,
-        bytes=new.bytes,
-        sha256=new.sha256,
-        seed=new.seed,
-        storage_key=new.storage_key,
-        job_type=job.type,
-        prompt=job.prompt,
-        negative_prompt=job.negative_prompt,
-        enhanced_prompt=job.enhanced_prompt,
-        tags=[],
-        created_at=now,
     )

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from studio.database.engine import Database, db_now
 from studio.database.schema import Asset, Project, Upload
 from studio.errors import Conflict, InvalidInput, NotFound
-from studio.media.storage import MediaStorage, thumbnail_key
+from studio.media.storage import MediaStorage, hover_key, thumbnail_key
 from studio.media.thumbnails import SIZES
 from studio.people import Person
 from studio.services.views import asset_json
@@ -197,13 +197,23 @@ class LibraryService:
             raise InvalidInput(f"A thumbnail has one of the sizes {', '.join(map(str, SIZES))}.", field="size")
         with self._database.as_person(person, write=False) as session:
             asset = _asset(session, asset_id)
-        key = thumbnail_key(asset.storage_key, size)
+        return self._copy(asset, thumbnail_key(asset.storage_key, size), str(size))
+
+    def preview(self, person: Person, asset_id: str) -> MediaFile:
+        """The animated WebP of a film, a few of its frames. Raises NotFound, also for a picture."""
+        with self._database.as_person(person, write=False) as session:
+            asset = _asset(session, asset_id)
+        if asset.kind != "video":
+            raise NotFound("A picture has no moving preview.")
+        return self._copy(asset, hover_key(asset.storage_key), "preview")
+
+    def _copy(self, asset: Asset, key: str, name: str) -> MediaFile:
         return MediaFile(
             storage_key=key,
             mime_type=THUMBNAIL_MIME,
             bytes=self._storage.size(key),
-            filename=f"{_filename(asset)}-{size}.webp",
-            etag=f"{asset.sha256}-{size}",
+            filename=f"{_filename(asset)}-{name}.webp",
+            etag=f"{asset.sha256}-{name}",
         )
 
     def storage_used(self, person: Person) -> dict[str, int]:
@@ -222,8 +232,9 @@ def _asset(session: Session, asset_id: str) -> Asset:
 
 
 def stored_keys(asset: Asset) -> Sequence[str]:
-    """The keys of an asset's files: the original and its thumbnails."""
-    return [asset.storage_key, *(thumbnail_key(asset.storage_key, size) for size in SIZES)]
+    """The keys of an asset's files: the original, its thumbnails and, of a film, its moving preview."""
+    small = [thumbnail_key(asset.storage_key, size) for size in SIZES]
+    return [asset.storage_key, *small, *([hover_key(asset.storage_key)] if asset.kind == "video" else [])]
 
 
 def _check_page(wanted: AssetFilter, limit: int) -> None:

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import and_, case, func, literal, select
 from sqlalchemy.orm import Session
 
-from studio.catalog import Catalog
+from studio.catalog import Catalog, JobType
 from studio.database.engine import Database, db_now
 from studio.database.schema import Job, Lane
+from studio.orders import JobConfig, cost_s, leg_span
+from studio.services.transitions import ENHANCING_S
 
 RUNS_TO_LEARN_FROM = 20
 LEARNED_FOR_S = 5.0
@@ -35,39 +38,55 @@ ENDED_STANDING = Standing(queue_position=0, eta_s=None)
 
 
 class RunTimes:
-    """How much longer than its `cost_s` a job of each type runs here, loading of the model left out: the median of the
+    """How much longer than its `cost_s` a leg of each type runs here, loading of the model left out: the median of the
     last runs' ratios, so that jobs of every size teach about jobs of any other."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.monotonic) -> None:
+        self._catalog = catalog
         self._now = now
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, float]] = {}
+        self._known: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def factor(self, session: Session, job_type: str) -> float:
-        """Expected run seconds a second of `cost_s` for `job_type`; 1 without runs."""
+    def factor(self, session: Session, job_type: str, lane: str) -> float:
+        """Expected run seconds in `lane` a second of `cost_s` for `job_type`; 1 without runs."""
         with self._lock:
-            until, known = self._known.get(job_type, (-1.0, 0.0))
+            until, known = self._known.get((job_type, lane), (-1.0, 0.0))
         if self._now() < until:
             return known
-        ratios = self._last_ratios(session, job_type)
+        kind = self._catalog.types.get(job_type)
+        rewrites = kind is not None and lane != kind.engine
+        rewriting_s = kind.rewriting_s if kind is not None and rewrites else 0.0
+        ratios = _rewriting_ratios(session, job_type, rewriting_s) if rewrites else _run_ratios(session, job_type)
         learned = statistics.median(ratios) if ratios else 1.0
         with self._lock:
-            self._known[job_type] = (self._now() + LEARNED_FOR_S, learned)
+            self._known[job_type, lane] = (self._now() + LEARNED_FOR_S, learned)
         return learned
 
-    def _last_ratios(self, session: Session, job_type: str) -> list[float]:
-        run_s = Job.finished_at - Job.started_at
-        ran = (
-            select(run_s, Job.timings, Job.cost_s)
-            .where(Job.type == job_type, Job.status == "completed", run_s.is_not(None), Job.cost_s > 0)
-            .order_by(Job.finished_at.desc())
-            .limit(RUNS_TO_LEARN_FROM)
-        )
-        # A cold start says nothing about the next run.
-        return [
-            max(0.0, seconds - timings.get("loading_s", 0.0)) / cost_s
-            for seconds, timings, cost_s in session.execute(ran)
-        ]
+
+def _run_ratios(session: Session, job_type: str) -> list[float]:
+    run_s = Job.finished_at - Job.started_at
+    ran = (
+        select(run_s, Job.timings, Job.cost_s)
+        .where(Job.type == job_type, Job.status == "completed", run_s.is_not(None), Job.cost_s > 0)
+        .order_by(Job.finished_at.desc())
+        .limit(RUNS_TO_LEARN_FROM)
+    )
+    # A cold start says nothing about the next run.
+    return [
+        max(0.0, seconds - timings.get("loading_s", 0.0)) / cost_s for seconds, timings, cost_s in session.execute(ran)
+    ]
+
+
+def _rewriting_ratios(session: Session, job_type: str, rewriting_s: float) -> list[float]:
+    ran = (
+        select(Job.timings)
+        .where(Job.type == job_type, Job.status == "completed")
+        .order_by(Job.finished_at.desc())
+        .limit(RUNS_TO_LEARN_FROM)
+    )
+    if rewriting_s <= 0:
+        return []
+    return [timings[ENHANCING_S] / rewriting_s for timings in session.scalars(ran) if ENHANCING_S in timings]
 
 
 class Standings:
@@ -80,7 +99,7 @@ class Standings:
         self._database = database
         self._catalog = catalog
         self._lane_workers = dict(lane_workers or {})
-        self._run_times = RunTimes()
+        self._run_times = RunTimes(catalog)
 
     def of(self, jobs: Sequence[Job]) -> dict[str, Standing]:
         """The standing of each of `jobs`, by job id."""
@@ -88,40 +107,53 @@ class Standings:
         if not unfinished:
             return {job.id: ENDED_STANDING for job in jobs}
         with self._database.as_system(write=False) as session:
-            lanes = self._lanes_now(session, {job.lane for job in unfinished})
+            here = {job.lane for job in unfinished}
+            later = {lane for job in unfinished for lane in _lanes_after(self._catalog.types.get(job.type), job.lane)}
+            lanes = self._lanes_now(session, here | later)
             waiting = [job.id for job in unfinished if job.status == "pending"]
-            ahead = self._ahead(session, waiting, set(lanes)) if waiting else {}
-            known = {job.id: self._standing(session, job, lanes[job.lane], ahead) for job in unfinished}
+            ahead = self._ahead(session, waiting, here) if waiting else {}
+            known = {job.id: self._standing(session, job, lanes, ahead) for job in unfinished}
         return {job.id: known.get(job.id, ENDED_STANDING) for job in jobs}
 
-    def estimate(self, job_type: str, cost_s: float) -> dict[str, float]:
-        """Seconds that such a job, which costs `cost_s`, would run ("run_s") and wait before ("wait_s") if ordered
+    def estimate(self, kind: JobType, config: JobConfig, user_id: str) -> dict[str, float]:
+        """Seconds that such a job would run ("run_s") and wait ("wait_s"), over all its legs, if `user_id` ordered it
         now."""
-        kind = self._catalog.types[job_type]
+        rules = self._catalog.rules(kind)
+        run_s = wait_s = 0.0
         with self._database.as_system(write=False) as session:
-            lane = self._lanes_now(session, {kind.lanes[0]})[kind.lanes[0]]
-            clock = select(Lane.clock).where(Lane.name == kind.lanes[0]).scalar_subquery()
-            sooner = select(Job.type, func.sum(Job.cost_s)).where(
-                Job.lane == kind.lanes[0],
-                Job.status == "pending",
-                Job.turn <= func.coalesce(clock, 0.0) + cost_s,
-            )
-            ahead_s = sum(
-                costs_s * self._run_times.factor(session, name)
-                for name, costs_s in session.execute(sooner.group_by(Job.type))
-            )
-            run_s = cost_s * self._run_times.factor(session, job_type)
-        return {"run_s": round(run_s, 1), "wait_s": round((lane.free_in_s + ahead_s) / lane.workers, 1)}
+            lanes = self._lanes_now(session, set(kind.lanes))
+            for lane in kind.lanes:
+                cost = cost_s(kind, config, rules, lane)
+                ahead_s = self._sooner_s(session, lane, user_id, cost)
+                # What a lane works off meanwhile, the job need not wait for.
+                wait_s += max(0.0, (lanes[lane].free_in_s + ahead_s) / lanes[lane].workers - wait_s - run_s)
+                run_s += cost * self._run_times.factor(session, kind.name, lane)
+        return {"run_s": round(run_s, 1), "wait_s": round(wait_s, 1)}
+
+    def _sooner_s(self, session: Session, lane: str, user_id: str, cost: float) -> float:
+        """Seconds of work waiting in `lane` that would come before a job of `user_id` that costs `cost`."""
+        clock = session.scalar(select(Lane.clock).where(Lane.name == lane)) or 0.0
+        mine = select(func.max(Job.turn)).where(Job.lane == lane, Job.user_id == user_id, Job.status == "pending")
+        turn = max(clock, session.scalar(mine) or 0.0) + cost
+        sooner = select(Job.type, func.sum(Job.cost_s)).where(
+            Job.lane == lane, Job.status == "pending", Job.turn <= turn
+        )
+        found = session.execute(sooner.group_by(Job.type)).all()
+        return sum(float(costs_s) * self._run_times.factor(session, name, lane) for name, costs_s in found)
 
     def _lanes_now(self, session: Session, lanes: set[str]) -> dict[str, _LaneNow]:
         elapsed_s = db_now() - func.coalesce(Job.started_at, db_now())
-        columns = Job.id, Job.lane, Job.type, Job.cost_s, elapsed_s, Job.fraction
+        columns = Job.id, Job.lane, Job.type, Job.cost_s, Job.config, elapsed_s, Job.fraction
         running = session.execute(select(*columns).where(Job.status == "processing", Job.lane.in_(lanes))).all()
         found = {}
         for lane in lanes:
             left_s = {
-                job_id: remaining_s(cost_s * self._run_times.factor(session, job_type), elapsed_s, fraction)
-                for job_id, of_lane, job_type, cost_s, elapsed_s, fraction in running
+                job_id: remaining_s(
+                    cost * self._run_times.factor(session, name, lane),
+                    seconds,
+                    self._leg_fraction(name, config, lane, fraction),
+                )
+                for job_id, of_lane, name, cost, config, seconds, fraction in running
                 if of_lane == lane
             }
             workers = max(1, self._lane_workers.get(lane, 1))
@@ -129,14 +161,24 @@ class Standings:
             found[lane] = _LaneNow(left_s=left_s, workers=workers, full=len(left_s) >= workers)
         return found
 
+    def _leg_fraction(self, job_type: str, config: Mapping[str, Any], lane: str, fraction: float) -> float:
+        """How far the leg in `lane` is, of a job that is `fraction` done as a whole."""
+        kind = self._catalog.types.get(job_type)
+        if kind is None or len(kind.lanes) == 1:
+            return fraction
+        return leg_span(kind, JobConfig.model_validate(config), self._catalog.rules(kind), lane).of_leg(fraction)
+
     def _ahead(self, session: Session, waiting: Sequence[str], lanes: set[str]) -> dict[str, tuple[int, float]]:
         """For each waiting job: how many pending ones have a smaller turn, and the seconds they take together."""
         pending = Job.status == "pending", Job.lane.in_(lanes)
-        types = session.scalars(select(Job.type).where(*pending).distinct()).all()
-        if not types:  # all were claimed since they were read
+        legs = session.execute(select(Job.type, Job.lane).where(*pending).distinct()).all()
+        if not legs:  # all were claimed since they were read
             return {}
-        factors = {name: self._run_times.factor(session, name) for name in types}
-        run_s = Job.cost_s * case(factors, value=Job.type, else_=literal(1.0))
+        factors = [
+            (and_(Job.type == name, Job.lane == lane), self._run_times.factor(session, name, lane))
+            for name, lane in legs
+        ]
+        run_s = Job.cost_s * case(*factors, else_=literal(1.0))
         line = (
             select(
                 Job.id,
@@ -149,14 +191,33 @@ class Standings:
         found = session.execute(select(line.c.id, line.c.jobs, line.c.seconds).where(line.c.id.in_(waiting)))
         return {job_id: (int(jobs), float(seconds)) for job_id, jobs, seconds in found}
 
-    def _standing(self, session: Session, job: Job, lane: _LaneNow, ahead: Mapping[str, tuple[int, float]]) -> Standing:
+    def _standing(
+        self, session: Session, job: Job, lanes: Mapping[str, _LaneNow], ahead: Mapping[str, tuple[int, float]]
+    ) -> Standing:
+        lane, later_s = lanes[job.lane], self._later_legs_s(session, job, lanes)
         if job.status == "processing":
             # Absent when it ended since it was read: done any moment.
-            return Standing(queue_position=0, eta_s=lane.left_s.get(job.id, 0.0))
+            return Standing(queue_position=0, eta_s=lane.left_s.get(job.id, 0.0) + later_s)
         jobs, seconds = ahead.get(job.id, (0, 0.0))
-        own_s = job.cost_s * self._run_times.factor(session, job.type)
+        own_s = job.cost_s * self._run_times.factor(session, job.type, job.lane)
         wait_s = (lane.free_in_s + seconds) / lane.workers
-        return Standing(queue_position=jobs + len(lane.left_s), eta_s=wait_s + own_s)
+        return Standing(queue_position=jobs + len(lane.left_s), eta_s=wait_s + own_s + later_s)
+
+    def _later_legs_s(self, session: Session, job: Job, lanes: Mapping[str, _LaneNow]) -> float:
+        """Seconds that the legs after the present one take, with what runs in their lanes now."""
+        kind = self._catalog.types.get(job.type)
+        seconds = 0.0
+        for lane in _lanes_after(kind, job.lane):
+            assert kind is not None
+            cost = cost_s(kind, JobConfig.model_validate(job.config), self._catalog.rules(kind), lane)
+            seconds += lanes[lane].free_in_s / lanes[lane].workers
+            seconds += cost * self._run_times.factor(session, kind.name, lane)
+        return seconds
+
+
+def _lanes_after(kind: JobType | None, lane: str) -> tuple[str, ...]:
+    """The lanes that a job of `kind` still passes through after `lane`."""
+    return kind.lanes[kind.lanes.index(lane) + 1 :] if kind is not None and lane in kind.lanes else ()
 
 
 def remaining_s(usual_s: float, elapsed_s: float, fraction: float) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pipelines.contract import Progress, Stage
 from studio.database.schema import Job
 
+ENHANCING_S = f"{Stage.ENHANCING.value}_s"
+
 
 def write_progress(job: Job, progress: Progress) -> None:
     """Note how far a running job is. The fraction never falls; a preview stays until a newer one comes."""
@@ -21,6 +23,14 @@ def put_back(job: Job, due_at: float) -> None:
     _release_lease(job)
     _clear_progress(job)
     job.status, job.not_before = "pending", due_at
+
+
+def change_lane(job: Job, lane: str, turn: float, now: float) -> None:
+    """Waiting in another lane for its next leg, which begins with no attempt spent. The progress made stays."""
+    _release_lease(job)
+    job.status, job.stage, job.not_before = "pending", Stage.QUEUED.value, now
+    job.lane, job.turn, job.attempt = lane, turn, 0
+    job.step = job.steps = 0
 
 
 def end(job: Job, status: str, now: float) -> None:
@@ -40,7 +50,7 @@ def start_over(job: Job, turn: float, now: float) -> None:
     put_back(job, due_at=now)
     job.turn = turn
     job.attempt = job.worker_losses = 0
-    job.finished_at = job.receipt = None
+    job.finished_at = None
     job.lease_token = None
     job.cancel_requested = False
     job.error_code = job.error_message = None
@@ -50,7 +60,8 @@ def _clear_progress(job: Job) -> None:
     job.stage = Stage.QUEUED.value
     job.fraction, job.step, job.steps = 0.0, 0, 0
     job.started_at = None
-    job.timings = {}
+    # A prompt that was rewritten stays so, and it took its time.
+    job.timings = {name: seconds for name, seconds in job.timings.items() if name == ENHANCING_S}
 
 
 def _release_lease(job: Job) -> None:

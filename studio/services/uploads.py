@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import select
@@ -21,7 +21,7 @@ _NO_SPACE_ERRNOS = frozenset({28, 122})
 
 
 class UploadService:
-    """Takes pictures in, and lays a person's pictures out as files for a run."""
+    """Takes pictures in, and lays a person's pictures and films out as files for a run."""
 
     def __init__(self, database: Database, storage: MediaStorage) -> None:
         self._database = database
@@ -54,12 +54,13 @@ class UploadService:
         return {"id": upload_id, "width": picture.width, "height": picture.height, "url": f"/media/{upload_id}"}
 
     def path_for(self, person_id: str, media_id: str, scratch: Path) -> Path:
-        """The upload or image asset `media_id` of that person as a file in `scratch`, an existing private folder.
+        """The upload or asset `media_id` of that person as a file in `scratch`, an existing private folder. It ends in
+        .png, or in .mp4 for a film.
 
-        Raises NotFound for what is unknown, somebody else's or no picture; StorageFull, StorageFailed.
+        Raises NotFound for what is unknown or somebody else's; StorageFull, StorageFailed.
         """
         key = self._storage_key(person_id, media_id)
-        path = scratch / f"{media_id}.png"
+        path = scratch / f"{media_id}{PurePosixPath(key).suffix}"
         try:
             with path.open("wb") as file:
                 for piece in self._storage.stream(key):
@@ -67,18 +68,17 @@ class UploadService:
         except OSError as error:
             if error.errno in _NO_SPACE_ERRNOS:
                 raise StorageFull("The disk that holds the scratch files is full. Free some space.") from error
-            raise StorageFailed("A reference picture could not be laid out for the run.") from error
+            raise StorageFailed("A reference could not be laid out for the run.") from error
         return path
 
     def _storage_key(self, person_id: str, media_id: str) -> str:
-        # An image asset is a PNG whatever its job type; a film cannot be a reference.
         owned = (
             select(Upload.storage_key).where(Upload.id == media_id, Upload.user_id == person_id),
-            select(Asset.storage_key).where(Asset.id == media_id, Asset.user_id == person_id, Asset.kind == "image"),
+            select(Asset.storage_key).where(Asset.id == media_id, Asset.user_id == person_id),
         )
         with self._database.as_system(write=False) as session:
             for query in owned:
                 key = session.scalars(query).one_or_none()
                 if key is not None:
                     return key
-        raise NotFound("There is no such picture.", field="image")
+        raise NotFound("There is no such picture or film.", field="image")

@@ -25,6 +25,7 @@ def job_json(job: Job, *, asset_ids: Sequence[str], queue_position: int, eta_s: 
         "prompt": job.prompt,
         "negative_prompt": job.negative_prompt,
         "enhanced_prompt": job.enhanced_prompt,
+        "note": _note(job),
         "config": dict(job.config),
         "user_id": job.user_id,
         "project_id": job.project_id,
@@ -49,7 +50,7 @@ def job_json(job: Job, *, asset_ids: Sequence[str], queue_position: int, eta_s: 
 
 
 def asset_json(asset: Asset) -> dict[str, Any]:
-    """An asset for clients, with the addresses of its file and its thumbnail."""
+    """An asset for clients, with the addresses of its file, its thumbnail and, of a film, its moving preview."""
     url = f"/media/{asset.id}"
     return {
         "id": asset.id,
@@ -78,12 +79,19 @@ def asset_json(asset: Asset) -> dict[str, Any]:
         "trashed_at": _iso_or_none(asset.trashed_at),
         "url": url,
         "thumbnail_url": f"{url}/thumbnail",
+        "preview_url": f"{url}/preview" if asset.kind == "video" else None,
         "download_url": f"{url}?download=1",
     }
 
 
 def _iso_or_none(epoch_s: float | None) -> str | None:
     return None if epoch_s is None else iso(epoch_s)
+
+
+def _note(job: Job) -> str | None:
+    """What its person should know of a job beside how it stands: why a rewritten prompt was not used."""
+    note: str | None = ((job.receipt or {}).get("enhancement") or {}).get("note")
+    return note
 
 
 def _preview_url(job: Job) -> str | None:

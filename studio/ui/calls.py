@@ -23,6 +23,9 @@ lanes must always find one free; further clients wait in Gradio's queue and orde
 SHORT_CALLS = 8
 """Short calls that run at once, out of the same 40 slots."""
 
+WAITING_CALLS = 4
+"""Calls that wait for a worker at once, likewise."""
+
 ParametersP = ParamSpec("ParametersP")
 ResultT = TypeVar("ResultT")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -56,6 +59,17 @@ def following(outputs: Any) -> Callable[[FunctionT], FunctionT]:
     def register(function: FunctionT) -> FunctionT:
         _say_outputs(function, outputs)
         api(function, api_name=function.__name__, concurrency_id="followers", concurrency_limit=FOLLOWERS)
+        return function
+
+    return register
+
+
+def waiting(outputs: Any) -> Callable[[FunctionT], FunctionT]:
+    """Register an async function whose caller waits seconds for a worker, under its own name."""
+
+    def register(function: FunctionT) -> FunctionT:
+        _say_outputs(function, outputs)
+        api(function, api_name=function.__name__, concurrency_id="waiting_calls", concurrency_limit=WAITING_CALLS)
         return function
 
     return register

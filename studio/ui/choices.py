@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from studio.catalog import Catalog, JobType
+from studio.catalog import REWRITING_LANE, Catalog, JobType
 
 AXES = ("kind", "engine", "rewrite", "quality")
 """What a person chooses, in order. Each choice narrows the ones after it, so an impossible pair cannot be chosen."""
@@ -15,9 +15,8 @@ LABELS = {
     "fast": "Fast",
     "high": "High",
     "as written": "As written",
-    "rewritten": "✨ Rewritten",
+    "rewritten": "Rewritten",
 }
-REWRITING_LANE = "qwen"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +45,16 @@ def choose(catalog: Catalog, picks: Mapping[str, str | None]) -> Chosen:
     return Chosen(job_type=candidates[0], picks=settled, options=options)
 
 
+def can_rewrite(catalog: Catalog) -> bool:
+    """Whether prompts can be rewritten here."""
+    return REWRITING_LANE in catalog.lanes
+
+
 def traits(job_type: JobType) -> dict[str, str]:
     """The pick of every axis that leads to `job_type`."""
     return {
         "kind": job_type.kind,
-        "engine": job_type.lanes[-1],
+        "engine": job_type.engine,
         "rewrite": "rewritten" if job_type.lanes[0] == REWRITING_LANE else "as written",
         "quality": job_type.quality,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,19 +11,22 @@ from PIL import Image
 
 from studio.catalog import ASPECTS, RANDOM_SEED, Catalog, JobType
 from studio.errors import InvalidInput
-from studio.orders import Order, settle
+from studio.orders import Order, check_beginning, settle
 
-WORK_FIELDS = ("count", "steps", "width", "height")
+WORK_FIELDS = ("count", "steps", "width", "height", "frames")
 """What decides, with the job type, how long a job runs."""
 
 
-def order_from(fields: Mapping[str, Any], job_type: str, *, mask: str | None = None) -> Order:
-    """The order that the composer's `fields` describe. Raises InvalidInput, in words."""
+def order_from(fields: Mapping[str, Any], kind: JobType, *, mask: str | None = None) -> Order:
+    """The order of a job of `kind` that the composer's `fields` describe. What `kind` has no use for is left out.
+
+    Raises InvalidInput, in words.
+    """
     reference = reference_id(fields.get("reference"))
     return Order.parse(
         {
-            "prompt": (fields.get("prompt") or "").strip() or _no_prompt(),
-            "job_type": job_type,
+            "prompt": (fields.get("prompt") or "").strip() or _no_prompt(kind),
+            "job_type": kind.name,
             "negative_prompt": (fields.get("negative_prompt") or "").strip(),
             "width": _whole(fields.get("width"), "width"),
             "height": _whole(fields.get("height"), "height"),
@@ -32,19 +36,21 @@ def order_from(fields: Mapping[str, Any], job_type: str, *, mask: str | None = N
             "count": _whole(fields.get("count"), "count"),
             "scheduler": fields.get("scheduler"),
             "image": reference,
-            "mask": mask if reference else None,
+            "mask": mask if reference and kind.takes_mask else None,
             "strength": fields.get("strength") if reference else None,
+            "frames": _whole(fields.get("frames"), "frames") if kind.frames else None,
         }
     )
 
 
-def work_from(fields: Mapping[str, Any], job_type: str, catalog: Catalog) -> dict[str, Any] | None:
+def work_from(fields: Mapping[str, Any], kind: JobType, catalog: Catalog) -> dict[str, Any] | None:
     """The job type and WORK_FIELDS of what `fields` would order, or None while they are nothing that can be made."""
     try:
-        _, config = settle(order_from({**fields, "prompt": "any"}, job_type), catalog)
+        _, config = settle(order_from({**fields, "prompt": "any"}, kind), catalog)
     except InvalidInput:  # told when it is ordered: until then somebody may just be typing
         return None
-    return {"job_type": job_type, **config.model_dump(include=set(WORK_FIELDS))}
+    work = config.model_dump(include=set(WORK_FIELDS), exclude_none=True)
+    return {"job_type": kind.name, "rewriting_s": kind.rewriting_s, **work}
 
 
 def fields_from(job: Mapping[str, Any], *, seed: int | None = None) -> dict[str, Any]:
@@ -60,6 +66,7 @@ def fields_from(job: Mapping[str, Any], *, seed: int | None = None) -> dict[str,
         "guidance": config["guidance"],
         "seed": config["seed"] if seed is None else seed,
         "count": config["count"],
+        "frames": config.get("frames"),
         "scheduler": config.get("scheduler", "default"),
         "strength": config.get("strength"),
         "reference": {"id": image} if image else None,
@@ -73,17 +80,60 @@ def reference_id(value: object) -> str | None:
 
 
 def aspect_of(width: float | None, height: float | None, job_type: JobType, catalog: Catalog) -> str | None:
-    """Name of the aspect whose size for `job_type` is width x height (pixels), else None."""
-    for aspect in ASPECTS:
-        if catalog.rules(job_type).for_aspect(aspect.ratio) == (width, height):
-            return aspect.name
-    return None
+    """Name of the aspect whose size for `job_type` is width x height (pixels), else None. On a coarse grid several may
+    share a size: then the nearest."""
+    sharing = [name for name, size in _sizes(job_type, catalog).items() if size == (width, height)]
+    if not width or not height or not sharing:
+        return None
+    return _nearest(width / height, sharing)
 
 
 def size_of(aspect: str | None, job_type: JobType, catalog: Catalog) -> tuple[int, int] | None:
     """(width, height) in pixels of the aspect called `aspect` for `job_type`, None for an unknown name."""
-    ratios = {known.name: known.ratio for known in ASPECTS}
-    return catalog.rules(job_type).for_aspect(ratios[aspect]) if aspect in ratios else None
+    return _sizes(job_type, catalog).get(aspect or "")
+
+
+def _sizes(job_type: JobType, catalog: Catalog) -> dict[str, tuple[int, int]]:
+    """The size of every aspect by its name. The one that fits best, lying or standing, has the checkpoint's own size,
+    which it was trained at and makes best."""
+    rules = catalog.rules(job_type)
+    sizes = {aspect.name: rules.for_aspect(aspect.ratio) for aspect in ASPECTS}
+    best = fitting_aspect(job_type, catalog)
+    turned = ":".join(reversed(best.split(":")))
+    if turned in sizes:
+        sizes[turned] = (rules.height, rules.width)
+    return {**sizes, best: (rules.width, rules.height)}
+
+
+def fitting_aspect(kind: JobType, catalog: Catalog) -> str:
+    """Name of the aspect nearest to the size that the checkpoint of `kind` was trained at."""
+    rules = catalog.rules(kind)
+    return _nearest(rules.width / rules.height, [aspect.name for aspect in ASPECTS])
+
+
+def _nearest(ratio: float, names: Sequence[str]) -> str:
+    """Name of the aspect among `names` whose width : height is nearest to `ratio`."""
+    among = (aspect for aspect in ASPECTS if aspect.name in names)
+    return min(among, key=lambda aspect: abs(math.log(ratio / aspect.ratio))).name
+
+
+def length_label(frames: float | None, kind: JobType) -> str:
+    """What the slider of a film's length says: "Length: 81 frames · 5.1 s"."""
+    if kind.frames is None or not isinstance(frames, int | float):
+        return "Length"
+    return f"Length: {frames:.0f} frames · {frames / kind.frames.fps:.1f} s"
+
+
+def reference_for(kind: JobType, reference: object) -> dict[str, Any]:
+    """The value of the reference tile for jobs of `kind`: the reference, if any, and what such jobs can start from."""
+    known = dict(reference) if isinstance(reference, Mapping) else {}
+    return {**known, "makes": kind.kind, "starts_from": list(kind.starts_from)}
+
+
+def check_reference(kind: JobType, reference: object) -> None:
+    """Raise InvalidInput, with what to do, if jobs of `kind` cannot start from the reference in the tile's value."""
+    if reference_id(reference) is not None and isinstance(reference, Mapping):
+        check_beginning(kind, "video" if reference.get("kind") == "video" else "image")
 
 
 def mask_png(layers: Sequence[Image.Image] | None) -> bytes | None:
@@ -102,8 +152,9 @@ def mask_png(layers: Sequence[Image.Image] | None) -> bytes | None:
     return buffer.getvalue()
 
 
-def _no_prompt() -> str:
-    raise InvalidInput("Write a prompt first: say what the picture should show.", field="prompt")
+def _no_prompt(kind: JobType) -> str:
+    what = "film" if kind.kind == "video" else "picture"
+    raise InvalidInput(f"Write a prompt first: say what the {what} should show.", field="prompt")
 
 
 def _seed(value: object) -> int:

@@ -39,6 +39,7 @@ def register_endpoints(services: Services) -> None:
     _register_generate(orders)
     _register_submit(orders)
     _register_jobs(services)
+    _register_enhancing(services)
     _register_library(services)
 
 
@@ -173,6 +174,15 @@ def _register_jobs(services: Services) -> None:
         """The catalog: every job type with its defaults, limits and sizes."""
         acting_person(services, request)
         return services.catalog.as_json()
+
+
+def _register_enhancing(services: Services) -> None:
+    @calls.waiting(Json)
+    async def enhance_prompt(request: gr.Request, prompt: str, kind: str = "video") -> Json:
+        """Write a prompt out in more detail for a "video" or an "image": {"prompt", "enhanced_prompt", "note"}. Where
+        the rewriting was unusable `enhanced_prompt` is None and `note` says why."""
+        with calls.public_errors("enhance_prompt"):
+            return await services.enhancing.enhance(acting_person(services, request), prompt, kind)
 
 
 def _register_library(services: Services) -> None:

@@ -6,10 +6,11 @@ The services build the answers; these models document them and let later fields 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from studio.catalog import MAX_PROMPT_CHARS
 from studio.orders import Order
 from studio.services.library import AssetChange
 from studio.services.projects import MAX_NAME_CHARS
@@ -33,6 +34,15 @@ class AssetChangeBody(AssetChange):
     def _refuse_nul(self) -> Self:
         refuse_nul(self)
         return self
+
+
+class PromptToEnhance(BaseModel):
+    """A prompt to be written out in more detail for a picture or a film."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
+    kind: Literal["image", "video"] = "video"
 
 
 class ProjectName(BaseModel):
@@ -94,11 +104,13 @@ class JobAnswer(Answer):
 
     id: str
     type: str
+    lane: str = Field(description="where it is now: an enhanced job goes through qwen, then wan")
     status: str
     stage: str
     prompt: str
     negative_prompt: str
     enhanced_prompt: str | None
+    note: str | None = Field(description="what its person should know, such as why a rewriting was not used")
     config: dict[str, Any]
     user_id: str
     project_id: str | None
@@ -141,6 +153,7 @@ class AssetAnswer(Answer):
     trashed_at: str | None
     url: str
     thumbnail_url: str
+    preview_url: str | None = Field(description="a few moving frames of a film; null for a picture")
 
 
 class TrashAnswer(Answer):
@@ -171,6 +184,14 @@ class UploadAnswer(Answer):
     width: int
     height: int
     url: str
+
+
+class EnhancedPrompt(Answer):
+    """`enhanced_prompt` is null where the rewriting was unusable, and `note` says why."""
+
+    prompt: str
+    enhanced_prompt: str | None
+    note: str | None
 
 
 class Estimate(Answer):

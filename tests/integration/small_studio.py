@@ -18,7 +18,6 @@ from fastapi import FastAPI
 from queue_backend.gradio_queue import GradioTicketQueue, register_lanes
 from queue_backend.messages import WorkerSpec
 from queue_backend.orchestrator import Orchestrator
-from studio.catalog import Catalog, Defaults, PixelRules, build_catalog, sdxl_types
 from studio.database.engine import Database
 from studio.database.schema import UserProfile
 from studio.errors import SignInNeeded
@@ -28,6 +27,7 @@ from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
 from studio.services.container import RequestLike, Services
 from studio.services.delivery import Delivery
+from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
 from studio.services.jobs import JobService
@@ -46,24 +46,31 @@ from studio.web.dependencies import WebParts
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
+from tests.small_catalog import small_catalog
 
 HERE = Path(__file__).parent
 WHO = "x-test-person"
 """Request header that names the acting person; without it the local person acts."""
-LANES = {"sdxl": 1}
+LANES = {"sdxl": 1, "wan": 1, "qwen": 1}
+FACTORIES = {"sdxl": "painter:create", "wan": "painter:create", "qwen": "painter:create_writer"}
 
 
 class SmallStudio:
     """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan."""
 
-    def __init__(self, folder: Path, *, policy: BrowserPolicy | None = None) -> None:
+    def __init__(self, folder: Path, *, browsers: BrowserPolicy | None = None) -> None:
         self.database = Database(f"sqlite:///{folder / 'studio.db'}")
         self.database.migrate()
         self.storage = MediaStorage((folder / "media").as_uri())
         self.catalog = small_catalog()
         self.stopping = Stopping()
-        spec = WorkerSpec(lane="sdxl", factory="painter:create", environment={"PYTHONPATH": str(HERE)})
-        self.orchestrator = Orchestrator({"sdxl": spec}, folder / "logs")
+        specs = {
+            lane: WorkerSpec(lane=lane, factory=factory, environment={"PYTHONPATH": str(HERE)})
+            for lane, factory in FACTORIES.items()
+        }
+        self.orchestrator = Orchestrator(specs, folder / "logs")
+        policy = ContentPolicy(("forbiddenword",))
+        rewriting = PromptRewriting(policy, "en")
         views = JobViews(Standings(self.database, self.catalog, LANES))
         self.feed = JobFeed(self.database, views)
         self.secret = secrets.token_urlsafe(16)
@@ -77,22 +84,24 @@ class SmallStudio:
             delivery=Delivery(self.storage, "0.0"),
             references=uploads,
             catalog=self.catalog,
+            rewriting=rewriting,
             scratch_root=folder / "scratch",
-            poke=self.feed.poke,
+            announcer=self.announcer,
         )
         self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
         self.people = {"": local_person(self.database)}
         self.services = Services(
-            jobs=JobService(self.database, self.catalog, ContentPolicy(("forbiddenword",)), views, self.announcer),
+            jobs=JobService(self.database, self.catalog, policy, views, self.announcer),
             library=LibraryService(self.database, self.storage),
             projects=ProjectService(self.database),
             uploads=uploads,
+            enhancing=EnhancingService(self.orchestrator, rewriting),
             feed=self.feed,
             orchestrator=self.orchestrator,
             catalog=self.catalog,
             person_for=self._person_for,
         )
-        self.app = self._app(folder, policy or BrowserPolicy())
+        self.app = self._app(folder, browsers or BrowserPolicy())
 
     def add_person(self, name: str) -> Person:
         """A new member, who acts in requests whose header WHO says `name`."""
@@ -146,21 +155,11 @@ class SmallStudio:
             self.database.close()
 
 
-def small_catalog() -> Catalog:
-    """The SDXL job types with pictures of 64 pixels."""
-    types = sdxl_types(
-        fast=Defaults(steps=2, guidance=0.0, scheduler="euler"),
-        high=Defaults(steps=4, guidance=6.0, scheduler="dpmpp_2m_karras"),
-        expected_s=(1.0, 2.0),
-    )
-    return build_catalog(types, {"sdxl": PixelRules(native=64, multiple=8, smallest=32, largest=128)})
-
-
 class ServedStudio:
     """A small studio behind a real uvicorn on a loopback port, in a thread of its own."""
 
     def __init__(self, folder: Path, graceful_s: int | None = 5) -> None:
-        self._folder = folder
+        self.folder = folder
         self._graceful_s = graceful_s
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -172,7 +171,7 @@ class ServedStudio:
 
     async def _serve(self) -> None:
         # Built on the loop that serves it: Gradio would otherwise leave a loop of its own behind.
-        self.studio = SmallStudio(self._folder)
+        self.studio = SmallStudio(self.folder)
         config = uvicorn.Config(
             self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=self._graceful_s
         )

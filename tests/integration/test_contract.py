@@ -17,6 +17,7 @@ ENDPOINTS = {
     "/get_asset",
     "/delete_asset",
     "/job_types",
+    "/enhance_prompt",
 }
 ORDER = ["prompt", "job_type", "negative_prompt", "width", "height", "steps", "guidance", "seed", "count", "image"]
 ORDER += ["mask", "strength", "project"]
@@ -33,8 +34,10 @@ ROUTES = {
     "/api/projects",
     "/api/events",
     "/api/uploads",
+    "/api/enhance-prompt",
     "/media/{asset_id}",
     "/media/{asset_id}/thumbnail",
+    "/media/{asset_id}/preview",
     "/healthz",
     "/readyz",
     "/metrics",

@@ -15,16 +15,34 @@ class Frame(JsonView):
 
 
 class ReferenceTile(JsonView):
-    """The reference picture: drop, paste or pick one, or take one from the library. Value: {"id"} or None."""
+    """What to start from: drop, paste or pick a picture, or take one or a film from the library.
+
+    Value: {"id"?, "kind"?: "image" | "video", "makes": what the composer would make, "starts_from": what that allows}.
+    """
 
     MODULE: ClassVar[str] = "reference.js"
     SHELL: ClassVar[str] = ""
 
 
 class Estimate(JsonView):
-    """How long the next job would take. Value: {"job_type", "count"?, "steps"?, "width"?, "height"?} or None."""
+    """How long the next job would take.
+
+    Value: {"job_type", "rewriting_s"?, "count"?, "steps"?, "width"?, "height"?, "frames"?} or None.
+    """
 
     MODULE: ClassVar[str] = "estimate.js"
+    SHELL: ClassVar[str] = ""
+
+
+class PromptRewriter(JsonView):
+    """The ✨ in the prompt's corner, and the way back afterwards.
+
+    Value: {"state": "idle" | "working" | "done", "original"?: the prompt as it was, "note"?: why nothing changed}.
+    Raises `rewrite`, and `stop` and `undo` with {"original"}.
+    """
+
+    MODULE: ClassVar[str] = "rewriting.js"
+    RAISES: ClassVar[tuple[str, ...]] = ("rewrite", "stop", "undo")
     SHELL: ClassVar[str] = ""
 
 

@@ -1,12 +1,16 @@
 // The feed: a strip a job, newest first, kept live by the event stream.
 
-import { button, h } from "./dom.js";
+import { button, h, icon } from "./dom.js";
 import { isOnline, jobs, loadAssets, loadJobs, onAsset, onJob, onLine, putJob, start } from "./store.js";
 import { Strip } from "./strip.js";
 
 const PAGE = 20;
 const TICK_MS = 500;
-const EXAMPLES = ["a red balloon over the sea at sunset", "a snowy village house at night under the moon", "a white sailboat on a calm sea at dawn"];
+const EXAMPLES = [
+  { prompt: "a red balloon over the sea at sunset", kind: "image" },
+  { prompt: "a snowy village house at night under the moon", kind: "image" },
+  { prompt: "a red boat sails left at sunset", kind: "video" },
+];
 
 export function mount({ element, trigger, props, watch }) {
   new Feed(element, trigger, props, watch).begin();
@@ -92,7 +96,10 @@ class Feed {
   }
 
   empty() {
-    const examples = EXAMPLES.map((prompt) => button(prompt, () => this.example(prompt), { class: "ov-example" }));
+    const examples = EXAMPLES.map((example) => {
+      const film = example.kind === "video" ? [icon("film"), h("span", { class: "ov-unseen" }, "Film: ")] : [];
+      return button([...film, h("span", { class: "ov-example-prompt" }, example.prompt)], () => this.example(example), { class: "ov-example" });
+    });
     return h(
       "div",
       { class: "ov-empty" },
@@ -102,8 +109,8 @@ class Feed {
     );
   }
 
-  example(prompt) {
-    this.trigger("example", { prompt });
+  example(example) {
+    this.trigger("example", example);
     document.querySelector("#prompt textarea")?.focus();
   }
 }

@@ -5,7 +5,7 @@ import { picture, reuse, view } from "./assets.js";
 import { button, h } from "./dom.js";
 import { copy } from "./overlays.js";
 import { details as asText } from "./strip.js";
-import { STAGES, advice, moment, stageWord, took } from "./words.js";
+import { STAGES, advice, isFilm, length, moment, stageWord, took } from "./words.js";
 
 const FINGERPRINT_CHARS = 10;
 
@@ -30,13 +30,14 @@ function request(job) {
     ["Rewritten", job.enhanced_prompt],
     ["Negative", job.negative_prompt],
     ["Size", `${config.width} × ${config.height} px`],
-    ["Pictures", config.count],
+    ...(isFilm(config) ? [["Length", length(config)], ["Frames", `${config.frames}, ${config.fps} a second`]] : [["Pictures", config.count]]),
     ["Seed", config.seed],
     ["Steps", config.steps],
     ["Guidance", config.guidance],
     ["Scheduler", config.scheduler],
     ["Strength", config.strength],
-    ["Reference", config.image ? (config.mask ? "a picture with a mask" : "a picture") : null],
+    ["Reference", config.image ? (config.mask ? "a picture with a mask" : "yes") : null],
+    ["Note", job.note],
   ]);
 }
 
@@ -64,9 +65,10 @@ function receipt(job) {
 
 function pictures(job) {
   if (!job.assets.length) return null;
+  const name = (index) => (isFilm(job.config) ? "Film" : `Picture ${index + 1}`);
   const tiles = job.assets.map((assetId, index) =>
     h("div", { class: "ov-tile", style: { aspectRatio: `${job.config.width} / ${job.config.height}` } },
-      h("button", { type: "button", class: "ov-tile-open", "aria-label": `Picture ${index + 1}`, onclick: () => view(assetId, job.assets) }, picture(assetId, 256, `Picture ${index + 1}`))),
+      h("button", { type: "button", class: "ov-tile-open", "aria-label": name(index), onclick: () => view(assetId, job.assets) }, picture(assetId, 256, name(index)))),
   );
   return h("div", { class: "ov-tiles ov-small" }, tiles);
 }

@@ -1,10 +1,10 @@
-// The library: a toolbar, and every picture grouped by day, page after page as one scrolls.
+// The library: a toolbar, and every picture and film grouped by day, page after page as one scrolls.
 
 import { api } from "./api.js";
 import { discard, emptyTrash, purge, restore, tile, view } from "./assets.js";
 import { button, debounce, h, icon } from "./dom.js";
 import { getAsset, loadAssets, onAsset, onJob, start } from "./store.js";
-import { day, fileSize, plural, typeName } from "./words.js";
+import { called, day, fileSize, typeName } from "./words.js";
 
 const PAGE = 60;
 const SIZES = { small: 128, medium: 184, large: 256 };
@@ -24,7 +24,7 @@ class Library {
     this.foot = h("div", { class: "ov-foot" });
     this.bar = h("div", { class: "ov-selection", role: "region", "aria-label": "Selection" });
     this.count = h("span", { class: "ov-quiet ov-shown-count", "aria-live": "polite" });
-    this.used = h("span", { class: "ov-quiet ov-used", title: "Your pictures and references, the trash included" });
+    this.used = h("span", { class: "ov-quiet ov-used", title: "Your pictures, films and references, the trash included" });
     this.empties = button("Empty trash", () => emptyTrash().then((done) => done && this.reload()), { class: "ov-button ov-danger", hidden: true });
     this.measure = debounce(() => this.drawUsed(), 400);
   }
@@ -105,17 +105,17 @@ class Library {
 
   drawFoot() {
     this.empties.hidden = !this.filters.trashed || !this.tiles.size;
-    this.count.textContent = this.tiles.size ? `${plural(this.tiles.size, "picture", "pictures")}${this.cursor ? " so far" : ""}` : "";
+    this.count.textContent = this.tiles.size ? `${this.tiles.size === 1 ? "1 " : ""}${called([...this.tiles.values()].map((made) => made.asset))}${this.cursor ? " so far" : ""}` : "";
     if (this.cursor) this.foot.replaceChildren(h("p", { class: "ov-quiet" }, "More below"));
     else this.foot.replaceChildren(...(this.tiles.size ? [] : [this.empty()]));
   }
 
   empty() {
     const { search, kind, job_type: type, favourite, trashed } = this.filters;
-    if (trashed) return emptiness("The trash is empty", "Pictures that you delete wait here for 30 days, in case you want them back.");
+    if (trashed) return emptiness("The trash is empty", "What you delete waits here for 30 days, in case you want it back.");
     if (search || kind || type || favourite) return emptiness("Nothing fits these filters", "Take one away, or search for another word.");
     const make = button("Make the first one", () => document.dispatchEvent(new CustomEvent("ov:tab", { detail: "workspace" })), { class: "ov-button ov-primary" });
-    return emptiness("Your pictures will be here", "Everything that you generate is kept and can be found again by its prompt.", make);
+    return emptiness("Your pictures and films will be here", "Everything that you generate is kept and can be found again by its prompt.", make);
   }
 
   fits(asset) {

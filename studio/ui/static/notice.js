@@ -3,7 +3,7 @@
 import { h, iconButton } from "./dom.js";
 import { copy } from "./overlays.js";
 
-const FIELDS = { prompt: "prompt", negative_prompt: "negative-prompt", width: "width", height: "height", steps: "steps", guidance: "guidance", seed: "seed", count: "count", scheduler: "scheduler", strength: "strength" };
+const FIELDS = { prompt: "prompt", negative_prompt: "negative-prompt", width: "width", height: "height", steps: "steps", guidance: "guidance", seed: "seed", count: "count", frames: "frames", scheduler: "scheduler", strength: "strength" };
 
 export function mount({ element, props, watch }) {
   const draw = () => {

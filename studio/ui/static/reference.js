@@ -1,6 +1,7 @@
-// The reference picture: dropped, pasted, picked from disk, or taken from the studio's own pictures.
+// What to start from: a picture dropped, pasted or picked from disk, or a picture or film of the studio's own.
 
 import { api, thumbnail } from "./api.js";
+import { goTo } from "./assets.js";
 import { button, h, icon, iconButton } from "./dom.js";
 import { failed } from "./overlays.js";
 
@@ -23,8 +24,10 @@ class Reference {
     this.draw();
   }
 
-  set(value) {
-    this.props.value = value;
+  // What can be started from is Python's to say, and stays.
+  set(reference) {
+    const { makes, starts_from: startsFrom } = this.props.value ?? {};
+    this.props.value = { ...reference, makes, starts_from: startsFrom };
     this.draw();
   }
 
@@ -35,14 +38,21 @@ class Reference {
   }
 
   invitation() {
-    const pick = () => this.input.click();
-    return h("button", { type: "button", class: "ov-drop", onclick: pick }, icon("reference"), h("span", {}, h("b", {}, "Reference"), " drop, paste or choose a picture"));
+    const { makes, starts_from: startsFrom = ["text", "image"] } = this.props.value ?? {};
+    const can = (beginning) => startsFrom.includes(beginning);
+    const title = h("b", {}, can("text") ? "Reference" : "Reference needed");
+    if (can("image")) {
+      const words = can("video") ? " a picture, or a film of your library" : " drop, paste or choose a picture";
+      return h("button", { type: "button", class: "ov-drop", onclick: () => this.input.click() }, icon("reference"), h("span", {}, title, words));
+    }
+    if (can("video")) return h("button", { type: "button", class: "ov-drop", onclick: () => goTo("library") }, icon("reference"), h("span", {}, title, " a film of your library"));
+    return h("p", { class: "ov-drop ov-shut" }, icon("reference"), h("span", {}, title, ` ${makes === "video" ? "films" : "pictures"} start from words alone here`));
   }
 
   filled(value) {
     const image = h("img", { src: this.previews.get(value.id) ?? value.thumb ?? thumbnail(value.id, 256), alt: "" });
     image.addEventListener("error", () => image.replaceWith(h("span", { class: "ov-no-thumb" }, icon("reference"))), { once: true });
-    return h("div", { class: "ov-reference-set" }, image, h("span", {}, h("b", {}, "Reference"), h("small", {}, value.width ? `${value.width} × ${value.height} px` : "The picture to start from")), button("Replace", () => this.input.click()), iconButton("close", "Remove the reference", () => this.set(null)));
+    return h("div", { class: "ov-reference-set" }, image, h("span", {}, h("b", {}, "Reference"), h("small", {}, value.width ? `${value.width} × ${value.height} px` : `The ${value.kind === "video" ? "film" : "picture"} to start from`)), button("Replace", () => this.input.click()), iconButton("close", "Remove the reference", () => this.set(null)));
   }
 
   async take(file) {
@@ -54,7 +64,7 @@ class Reference {
     try {
       const found = await api.upload(file);
       this.previews.set(found.id, URL.createObjectURL(file));
-      this.set({ id: found.id, width: found.width, height: found.height });
+      this.set({ id: found.id, kind: "image", width: found.width, height: found.height });
     } catch (error) {
       this.draw();
       failed(error);

@@ -104,8 +104,8 @@ async function refreshWaiting() {
 
 // Jobs of the same type and size share an answer.
 export async function runEstimate(job) {
-  const { count, steps, width, height } = job.config;
-  const work = { job_type: job.type, count, steps, width, height };
+  const { count, steps, width, height, frames } = job.config;
+  const work = { job_type: job.type, count, steps, width, height, frames };
   const key = JSON.stringify(work);
   if (!runSeconds.has(key)) {
     runSeconds.set(key, api.estimate(work).then((answer) => answer.run_s, () => null));

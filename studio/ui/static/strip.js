@@ -1,11 +1,11 @@
-// One job in the feed: a live card while it waits or runs, then its pictures, or what went wrong.
+// One job in the feed: a live card while it waits or runs, then its pictures or film, or what went wrong.
 
 import { api } from "./api.js";
 import { reuse, tile, view } from "./assets.js";
-import { button, h, iconButton, setText } from "./dom.js";
+import { button, h, icon, iconButton, setText } from "./dom.js";
 import { copy, failed, menu } from "./overlays.js";
 import { assets, getAsset, putJob, runEstimate } from "./store.js";
-import { advice, ago, ahead, seconds, stageWord, typeName } from "./words.js";
+import { advice, ago, ahead, isFilm, length, seconds, stageWord, typeName } from "./words.js";
 
 const act = async (call) => {
   try {
@@ -15,9 +15,11 @@ const act = async (call) => {
   }
 };
 
-function tilesRow(count, props = {}, tiles = []) {
-  const row = h("div", { class: "ov-tiles", ...props }, tiles);
+// A film has one wide tile, as high as two rows of pictures at most.
+function tilesRow(config, count, props = {}, tiles = []) {
+  const row = h("div", { class: `ov-tiles${isFilm(config) ? " ov-film-row" : ""}`, ...props }, tiles);
   row.style.setProperty("--ov-n", String(count));
+  row.style.setProperty("--ov-ratio", String(config.width / config.height));
   return row;
 }
 
@@ -26,13 +28,14 @@ export class Strip {
     this.trigger = trigger;
     this.tiles = new Map();
     this.meta = h("p", { class: "ov-strip-meta" });
+    this.told = h("div", { class: "ov-told" });
     this.actions = h("div", { class: "ov-strip-actions" });
     this.body = h("div", { class: "ov-strip-body" });
     this.title = h("h3", { class: "ov-strip-prompt", title: job.prompt }, job.prompt);
     this.node = h(
       "article",
       { class: "ov-strip", dataset: { job: job.id }, "aria-label": `Job: ${job.prompt}` },
-      h("header", {}, h("div", { class: "ov-strip-words" }, this.title, this.meta), this.actions),
+      h("header", {}, h("div", { class: "ov-strip-words" }, this.title, this.meta, this.told), this.actions),
       this.body,
     );
     this.update(job);
@@ -46,8 +49,18 @@ export class Strip {
       this.shape = shape;
       this.rebuild();
     }
+    this.tellRewriting();
     this.patch();
     this.tick();
+  }
+
+  // The rewritten prompt, a line long until one opens it; or why there is none.
+  tellRewriting() {
+    const { enhanced_prompt: rewritten, note } = this.job;
+    if (rewritten === this.toldPrompt && note === this.toldNote) return;
+    Object.assign(this, { toldPrompt: rewritten, toldNote: note });
+    const open = rewritten ? h("details", { class: "ov-rewritten" }, h("summary", { title: "The prompt as it was rewritten" }, icon("sparkle"), h("span", { class: "ov-unseen" }, "Rewritten prompt: "), rewritten)) : null;
+    this.told.replaceChildren(...[open, note ? h("p", { class: "ov-note" }, note) : null].filter(Boolean));
   }
 
   get live() {
@@ -86,7 +99,7 @@ export class Strip {
   waitingTiles() {
     const { config } = this.job;
     this.previews = Array.from({ length: config.count }, () => h("div", { class: "ov-tile ov-waiting", style: { aspectRatio: `${config.width} / ${config.height}` } }));
-    return tilesRow(config.count, { "aria-hidden": "true" }, this.previews);
+    return tilesRow(config, config.count, { "aria-hidden": "true" }, this.previews);
   }
 
   progressLine() {
@@ -102,7 +115,7 @@ export class Strip {
 
   finished() {
     const ids = this.job.assets;
-    const row = tilesRow(ids.length);
+    const row = tilesRow(this.job.config, ids.length);
     ids.forEach((assetId, index) => {
       const holder = h("div", { class: "ov-tile ov-waiting", style: { aspectRatio: `${this.job.config.width} / ${this.job.config.height}` } });
       row.append(holder);
@@ -121,7 +134,8 @@ export class Strip {
     }
     const made = tile(asset, {
       trigger: this.trigger,
-      label: `Picture ${index + 1} of ${this.job.assets.length}: ${this.job.prompt}`,
+      label: asset.kind === "video" ? `Film: ${this.job.prompt}` : `Picture ${index + 1} of ${this.job.assets.length}: ${this.job.prompt}`,
+      size: asset.kind === "video" ? 768 : 256,
       open: (assetId) => view(assetId, this.visibleIds()),
     });
     this.tiles.set(asset.id, made);
@@ -165,8 +179,9 @@ export class Strip {
 
   patch() {
     const { job } = this;
-    const count = job.config.count;
-    setText(this.meta, [typeName(job.type), `${job.config.width}×${job.config.height}`, count > 1 ? `${count} pictures` : null, `seed ${job.config.seed}`, ago(job.created_at)].filter(Boolean).join(" · "));
+    const { config } = job;
+    const amount = isFilm(config) ? length(config) : config.count > 1 ? `${config.count} pictures` : null;
+    setText(this.meta, [typeName(job.type), `${config.width}×${config.height}`, amount, `seed ${config.seed}`, ago(job.created_at)].filter(Boolean).join(" · "));
     if (!this.progress) return;
     const { fraction } = job.progress;
     this.progress.bar.style.transform = `scaleX(${job.status === "processing" ? Math.max(fraction, 0.02) : 0})`;
@@ -181,10 +196,12 @@ export class Strip {
   }
 
   // The sprite holds a square tile a picture, side by side; it is shown once it has arrived, so that nothing flickers.
+  // Of a film it is a few moving frames.
   showPreview(url) {
     this.shownPreview = url;
     const sprite = new Image();
     sprite.onload = () => {
+      if (isFilm(this.job.config)) return this.showMoving(sprite);
       const last = Math.max(this.previews.length - 1, 1);
       this.previews.forEach((node, index) => {
         Object.assign(node.style, {
@@ -194,8 +211,26 @@ export class Strip {
         });
         node.classList.add("ov-preview");
       });
+      return undefined;
     };
     sprite.src = url;
+  }
+
+  showMoving(preview) {
+    const [tile] = this.previews;
+    if (!tile) return;
+    tile.classList.add("ov-preview");
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      const still = h("canvas", { class: "ov-fill" });
+      still.width = preview.naturalWidth;
+      still.height = preview.naturalHeight;
+      still.getContext("2d").drawImage(preview, 0, 0);
+      tile.replaceChildren(still);
+    } else {
+      preview.className = "ov-fill";
+      preview.alt = "";
+      tile.replaceChildren(preview);
+    }
   }
 
   // Between two reports the time left counts down by itself.
@@ -212,9 +247,10 @@ export class Strip {
   waitingWords(left) {
     const { job } = this;
     const line = ahead(job.progress.queue_position);
-    if (left === null) return `Waiting: ${line}`;
+    const ready = job.enhanced_prompt && job.lane !== "qwen" ? "Prompt rewritten. " : "";
+    if (left === null) return `${ready}Waiting: ${line}`;
     const start = this.runSeconds ? left - this.runSeconds : left;
-    return start < 2 ? `Starts in a moment, ${line}` : `Starts in about ${seconds(start)}, ${line}`;
+    return start < 2 ? `${ready}Starts in a moment, ${line}` : `${ready}Starts in about ${seconds(start)}, ${line}`;
   }
 
   runningWords() {

@@ -1,11 +1,11 @@
-// The viewer: one picture large, its facts beside it. Arrows move, Esc closes, `?asset=<id>` opens it.
+// The viewer: one picture or film large, its facts beside it. Arrows move, space plays, Esc closes, `?asset=<id>` opens.
 
 import { api, download, media, thumbnail } from "./api.js";
 import { asReference, discard, favourite, purge, restore, reuse } from "./assets.js";
 import { button, h, icon, iconButton } from "./dom.js";
 import { copy, raiseToasts } from "./overlays.js";
 import { assets, getAsset, jobs, onAsset, putJob } from "./store.js";
-import { fileSize, moment, took, typeName } from "./words.js";
+import { fileSize, length, moment, took, typeName } from "./words.js";
 
 const SWIPE_PX = 48;
 const SMALLEST_PX = 384;
@@ -28,12 +28,12 @@ class Viewer {
     this.stage = h("div", { class: "ov-stage" });
     this.facts = h("div", { class: "ov-facts" });
     this.place = h("span", { class: "ov-quiet" });
-    this.before = iconButton("left", "Previous picture", () => this.move(-1), { class: "ov-icon-only ov-arrow ov-arrow-left" });
-    this.after = iconButton("right", "Next picture", () => this.move(1), { class: "ov-icon-only ov-arrow ov-arrow-right" });
+    this.before = iconButton("left", "Previous", () => this.move(-1), { class: "ov-icon-only ov-arrow ov-arrow-left" });
+    this.after = iconButton("right", "Next", () => this.move(1), { class: "ov-icon-only ov-arrow ov-arrow-right" });
     const close = iconButton("close", "Close", () => this.dialog.close());
     this.dialog = h(
       "dialog",
-      { class: "ov-viewer", "aria-label": "Picture" },
+      { class: "ov-viewer", "aria-label": "Viewer", tabindex: "-1" },
       h("div", { class: "ov-stage-side" }, this.before, this.stage, this.after),
       h("aside", { class: "ov-facts-side", "aria-label": "Facts" }, h("header", {}, this.place, close), this.facts),
     );
@@ -51,7 +51,10 @@ class Viewer {
 
   async open(assetId, ids = [assetId]) {
     this.ids = ids.includes(assetId) ? ids : [assetId];
-    if (!this.dialog.open) this.dialog.showModal();
+    if (!this.dialog.open) {
+      this.dialog.showModal();
+      this.dialog.focus({ preventScroll: true }); // and not a button, which space would press
+    }
     document.documentElement.classList.add("ov-viewing");
     await this.show(assetId);
   }
@@ -62,6 +65,7 @@ class Viewer {
     const at = this.ids.indexOf(assetId);
     this.before.hidden = at <= 0;
     this.after.hidden = at >= this.ids.length - 1;
+    if (!this.dialog.contains(document.activeElement)) this.dialog.focus({ preventScroll: true }); // an arrow that left
     this.place.textContent = this.ids.length > 1 ? `${at + 1} of ${this.ids.length}` : "";
     if (!assets.has(assetId)) {
       this.stage.replaceChildren(h("div", { class: "ov-stage-skeleton" }));
@@ -83,7 +87,7 @@ class Viewer {
 
   draw(asset) {
     if (this.drawn !== asset.id) {
-      this.stage.replaceChildren(this.film(asset));
+      this.stage.replaceChildren(this.large(asset));
       this.preload(asset.id);
     }
     this.drawn = asset.id;
@@ -96,22 +100,30 @@ class Viewer {
     if (this.current === asset.id) this.drawFacts(assets.get(asset.id) ?? asset, job);
   }
 
-  film(asset) {
-    if (asset.kind === "video") return h("video", { src: media(asset.id), poster: thumbnail(asset.id, 768), controls: true, loop: true, autoplay: true, muted: true, playsInline: true });
-    const image = h("img", { src: media(asset.id), alt: asset.prompt, class: "ov-large" });
-    image.width = asset.width;
-    image.height = asset.height;
-    image.style.aspectRatio = `${asset.width} / ${asset.height}`;
-    image.style.backgroundImage = `url("${thumbnail(asset.id, 256)}")`;
+  large(asset) {
+    const node = asset.kind === "video" ? this.film(asset) : h("img", { src: media(asset.id), alt: asset.prompt, class: "ov-large" });
+    node.width = asset.width;
+    node.height = asset.height;
+    node.style.aspectRatio = `${asset.width} / ${asset.height}`;
+    node.style.backgroundImage = `url("${thumbnail(asset.id, 256)}")`;
     // Small originals grow to twice their size and no further; large ones shrink to fit.
-    image.style.setProperty("--ov-natural-w", `${Math.max(asset.width * 2, SMALLEST_PX)}px`);
-    image.style.setProperty("--ov-ratio", String(asset.width / asset.height));
-    return image;
+    node.style.setProperty("--ov-natural-w", `${Math.max(asset.width * 2, SMALLEST_PX)}px`);
+    node.style.setProperty("--ov-ratio", String(asset.width / asset.height));
+    return node;
+  }
+
+  // Muted, or browsers would not let it begin by itself; films have no sound yet anyway.
+  film(asset) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const video = h("video", { src: media(asset.id), poster: thumbnail(asset.id, 768), "aria-label": asset.prompt, controls: true, loop: true, autoplay: !still, muted: true, playsInline: true });
+    const trouble = h("p", { class: "ov-quiet", role: "alert" }, "This film cannot be played here. You can download it.");
+    video.addEventListener("error", () => video.replaceWith(trouble));
+    return video;
   }
 
   preload(assetId) {
     const at = this.ids.indexOf(assetId);
-    for (const near of [this.ids[at + 1], this.ids[at - 1]]) if (near) new Image().src = media(near);
+    for (const near of [this.ids[at + 1], this.ids[at - 1]]) if (near) new Image().src = assets.get(near)?.kind === "video" ? thumbnail(near, 768) : media(near);
   }
 
   drawFacts(asset, job) {
@@ -120,6 +132,8 @@ class Viewer {
       ["Type", typeName(asset.job_type)],
       ["Checkpoint", job?.receipt?.checkpoint],
       ["Size", `${asset.width} × ${asset.height} px`],
+      ["Length", asset.frames && asset.fps ? length(asset) : null],
+      ["Frames", asset.frames && asset.fps ? `${asset.frames}, ${asset.fps} a second` : null],
       ["Seed", String(asset.seed)],
       ["Steps", config?.steps],
       ["Guidance scale", config?.guidance],
@@ -130,7 +144,7 @@ class Viewer {
       ["File", `${asset.mime_type.split("/")[1].toUpperCase()}, ${fileSize(asset.bytes)}`],
     ].filter(([, value]) => value !== null && value !== undefined && value !== "");
     this.facts.replaceChildren(
-      h("div", { class: "ov-facts-scroll" }, ...texts(asset), h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))),
+      h("div", { class: "ov-facts-scroll" }, ...texts(asset), job?.note ? h("p", { class: "ov-note" }, job.note) : null, h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))),
       this.actionsOf(asset),
     );
   }
@@ -148,7 +162,7 @@ class Viewer {
       star,
       h("a", { class: "ov-button", href: download(asset.id), download: true }, icon("download"), "Download"),
       labelled("reuse", "Reuse settings", () => this.leave(() => reuse(this.trigger, { job_id: asset.job_id, seed: asset.seed }))),
-      labelled("reference", "Use as reference", () => this.leave(() => asReference(asset.id))),
+      labelled("reference", "Use as reference", () => this.leave(() => asReference(asset))),
       labelled("trash", "Delete", () => this.leaving(asset, discard), "ov-danger"),
     );
   }
@@ -177,11 +191,21 @@ class Viewer {
   }
 
   key(event) {
-    if (event.target.closest("input, textarea, select, video, .ov-menu")) return;
+    // A film that has the focus itself keeps its own keys: space plays, arrows seek.
+    if (event.target.closest("input, textarea, select, video, .ov-menu")) return undefined;
+    if (event.key === " " && !event.target.closest("button, a")) return this.playOrPause(event);
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
+    if (!step) return undefined;
     event.preventDefault();
-    this.move(step);
+    return this.move(step);
+  }
+
+  playOrPause(event) {
+    const film = this.stage.querySelector("video");
+    if (!film) return;
+    event.preventDefault();
+    if (film.paused) film.play();
+    else film.pause();
   }
 
   swipes() {

@@ -2,6 +2,18 @@
 
 const COUNTS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
+// What `found` (assets) are called: "this film", "3 pictures", "5 items".
+export function called(found) {
+  const kinds = new Set(found.map((asset) => asset.kind));
+  const [one, many] = kinds.size > 1 ? ["item", "items"] : kinds.has("video") ? ["film", "films"] : ["picture", "pictures"];
+  return found.length === 1 ? one : `${found.length} ${many}`;
+}
+
+export const isFilm = (config) => (config.frames ?? 1) > 1;
+
+// Seconds of a film, as on its tile.
+export const length = ({ frames, fps }) => `${(frames / fps).toFixed(1)} s`;
+
 export const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 export function seconds(value) {
@@ -68,21 +80,21 @@ const STATUSES = { pending: "Waiting", processing: "Running", completed: "Done",
 
 export const statusWord = (status) => STATUSES[status] ?? status;
 
-const TYPE_PARTS = { sdxl: "SDXL", video: "film", image: "picture", enhanced: "rewritten", "7b": "" };
+const TYPE_PARTS = { sdxl: "SDXL", video: "WAN film", image: "WAN picture", enhanced: "rewritten", "7b": "" };
 
-// "sdxl_image_fast" -> "SDXL fast"; works for types that this page has never heard of.
+// "sdxl_image_fast" -> "SDXL fast", "video7b_fast_enhanced" -> "WAN film fast rewritten"; works for types that this page
+// has never heard of.
 export function typeName(type) {
-  const words = type.replace("7b", "_7b").split("_").map((part) => TYPE_PARTS[part] ?? part);
-  const shown = words[0] === "SDXL" ? words.filter((word) => word !== "picture") : words;
-  return shown.filter(Boolean).join(" ");
+  const parts = type.replace("sdxl_image", "sdxl").replace("7b", "_7b").split("_");
+  return parts.map((part) => TYPE_PARTS[part] ?? part).filter(Boolean).join(" ");
 }
 
 const ADVICE = {
-  out_of_memory: "Try a smaller size or fewer pictures.",
+  out_of_memory: "Try a smaller size, a shorter film or fewer pictures.",
   worker_lost: "The worker was replaced. Retry usually works.",
   poisoned: "This order stopped its worker three times. Change the size or the prompt before you try again.",
   model_missing: "Ask whoever runs the studio to check the model folder.",
-  storage_full: "Make room by deleting pictures, then retry.",
+  storage_full: "Make room by deleting pictures and films, then retry.",
   storage_error: "Retry; if it stays, tell whoever runs the studio.",
   timeout: "Retry, or ask for fewer steps.",
   policy_refused: "Word the prompt differently.",

@@ -8,13 +8,20 @@ from typing import Any
 
 import gradio as gr
 
-from studio.catalog import ASPECTS, MAX_GUIDANCE, MAX_STEPS, RANDOM_SEED, Catalog
-from studio.orders import DEFAULT_STRENGTH, SCHEDULERS
-from studio.ui.choices import AXES, Chosen, choose, traits
-from studio.ui.components.composer_views import Estimate, Notice, ReferenceTile
-from studio.ui.composing import aspect_of
+from studio.catalog import ASPECTS, MAX_GUIDANCE, MAX_STEPS, RANDOM_SEED, Catalog, JobType
+from studio.orders import DEFAULT_SCHEDULER, DEFAULT_STRENGTH
+from studio.ui.choices import Chosen, can_rewrite, choose, traits
+from studio.ui.components.composer_views import Estimate, Notice, PromptRewriter, ReferenceTile
+from studio.ui.composing import aspect_of, fitting_aspect, length_label, reference_for
 
-DEFAULT_ASPECT = "1:1"
+LAID_OUT = (("kind",), ("quality",), ("engine", "rewrite"))
+"""The axes of choice in the rows in which they stand on the screen."""
+PROMPT_HINTS = {
+    "image": "Say what the picture should show",
+    "video": "Say what the film should show, and how it moves",
+}
+IDLE = {"state": "idle"}
+"""The value of a PromptRewriter at rest."""
 SCHEDULER_NAMES = {
     "default": "Default",
     "euler": "Euler",
@@ -34,6 +41,7 @@ class Composer:
 
     fields: dict[str, Any]
     picks: dict[str, gr.Radio]
+    rewriter: PromptRewriter
     aspect: gr.Radio
     swap: gr.Button
     randomise: gr.Button
@@ -56,42 +64,41 @@ class Composer:
 
     def show_choice(self, chosen: Chosen, catalog: Catalog) -> dict[Any, Any]:
         """Updates that make the screen show `chosen`: its choices, its recipe's defaults and its limits."""
-        kind = chosen.job_type
+        kind, fields = chosen.job_type, self.fields
         updates: dict[Any, Any] = {
             radio: gr.update(
                 choices=chosen.choices(axis), value=chosen.picks[axis], visible=len(chosen.options[axis]) > 1
             )
             for axis, radio in self.picks.items()
         }
-        updates[self.fields["steps"]] = kind.defaults.steps
-        updates[self.fields["guidance"]] = kind.defaults.guidance
-        updates[self.fields["scheduler"]] = "default"
-        updates[self.fields["count"]] = gr.update(
-            maximum=max(kind.max_count, 2), value=kind.default_count, visible=kind.max_count > 1
-        )
+        updates[fields["prompt"]] = gr.update(placeholder=PROMPT_HINTS.get(kind.kind))
+        updates[fields["steps"]] = kind.defaults.steps
+        updates[fields["guidance"]] = kind.defaults.guidance
+        updates[fields["scheduler"]] = gr.update(choices=_schedulers(kind), value=DEFAULT_SCHEDULER)
+        updates[fields["count"]] = gr.update(**_count_options(kind))
+        updates[fields["frames"]] = gr.update(**_length_options(kind))
         return updates
 
-    def show_fields(self, fields: Mapping[str, Any], job_type: str, catalog: Catalog) -> dict[Any, Any]:
-        """Updates that fill the composer with `fields` of the type called `job_type`."""
+    def show_fields(self, values: Mapping[str, Any], job_type: str, catalog: Catalog) -> dict[Any, Any]:
+        """Updates that fill the composer with `values` by field, for the type called `job_type`."""
         known = catalog.types.get(job_type)
         chosen = choose(catalog, traits(known) if known else {})
-        aspect = aspect_of(fields["width"], fields["height"], chosen.job_type, catalog)
-        filled = {self.fields[name]: value for name, value in fields.items() if value is not None}
-        cleared = {self.fields["reference"]: fields.get("reference"), self.notice: None, self.mask: None}
-        return {**self.show_choice(chosen, catalog), **filled, self.aspect: aspect, **cleared}
+        kind = chosen.job_type
+        updates = self.show_choice(chosen, catalog)
+        for name, value in values.items():
+            if value is not None:
+                shown = updates.get(self.fields[name])
+                updates[self.fields[name]] = {**shown, "value": value} if isinstance(shown, dict) else value
+        updates[self.fields["reference"]] = reference_for(kind, values.get("reference"))
+        updates[self.aspect] = aspect_of(values["width"], values["height"], kind, catalog)
+        return {**updates, self.notice: None, self.mask: None, self.rewriter: IDLE}
 
 
 def build_composer(catalog: Catalog) -> Composer:
     """Lay out the composer for the types of `catalog`."""
     chosen = choose(catalog, {})
     fields: dict[str, Any] = {}
-    fields["prompt"] = gr.Textbox(
-        label="Prompt",
-        placeholder="Say what the picture should show",
-        lines=4,
-        max_lines=12,
-        elem_id="prompt",
-    )
+    fields["prompt"], rewriter = _prompt(chosen.job_type, catalog)
     with gr.Accordion("Negative prompt", open=False, elem_id="negative", elem_classes="ov-fold"):
         fields["negative_prompt"] = gr.Textbox(
             show_label=False,
@@ -101,21 +108,12 @@ def build_composer(catalog: Catalog) -> Composer:
             max_lines=6,
             elem_id="negative-prompt",
         )
-    picks = {axis: _choice(axis, chosen) for axis in AXES}
-    aspect, swap = _shape()
-    fields["count"] = gr.Slider(
-        1,
-        chosen.job_type.max_count,
-        value=chosen.job_type.default_count,
-        step=1,
-        label="Pictures",
-        visible=chosen.job_type.max_count > 1,
-        elem_id="count",
-        elem_classes="ov-slider",
-    )
+    picks = _choices(chosen)
+    aspect, swap = _shape(chosen.job_type, catalog)
+    fields["count"], fields["frames"] = _amounts(chosen.job_type)
     seed, randomise, last_seed = _seed_row()
     fields["seed"] = seed
-    fields["reference"] = ReferenceTile(None, elem_id="reference")
+    fields["reference"] = ReferenceTile(reference_for(chosen.job_type, None), elem_id="reference")
     reference_panel, fields["strength"], paint, mask_panel, mask = _reference_panel()
     fields.update(_advanced(chosen, catalog))
     notice = Notice(None, elem_id="notice")
@@ -125,6 +123,7 @@ def build_composer(catalog: Catalog) -> Composer:
     return Composer(
         fields=fields,
         picks=picks,
+        rewriter=rewriter,
         aspect=aspect,
         swap=swap,
         randomise=randomise,
@@ -139,6 +138,23 @@ def build_composer(catalog: Catalog) -> Composer:
     )
 
 
+def _prompt(kind: JobType, catalog: Catalog) -> tuple[gr.Textbox, PromptRewriter]:
+    with gr.Column(elem_id="prompt-box"):
+        prompt = gr.Textbox(
+            label="Prompt", placeholder=PROMPT_HINTS.get(kind.kind), lines=4, max_lines=12, elem_id="prompt"
+        )
+        rewriter = PromptRewriter(IDLE, visible=can_rewrite(catalog), elem_id="rewriter")
+    return prompt, rewriter
+
+
+def _choices(chosen: Chosen) -> dict[str, gr.Radio]:
+    picks: dict[str, gr.Radio] = {}
+    for row in LAID_OUT:
+        with gr.Row(elem_classes="ov-choices"):
+            picks.update((axis, _choice(axis, chosen)) for axis in row)
+    return picks
+
+
 def _choice(axis: str, chosen: Chosen) -> gr.Radio:
     return gr.Radio(
         choices=chosen.choices(axis),
@@ -151,11 +167,44 @@ def _choice(axis: str, chosen: Chosen) -> gr.Radio:
     )
 
 
-def _shape() -> tuple[gr.Radio, gr.Button]:
+def _amounts(kind: JobType) -> tuple[gr.Slider, gr.Slider]:
+    count = gr.Slider(step=1, label="Pictures", elem_id="count", elem_classes="ov-slider", **_count_options(kind))
+    frames = gr.Slider(elem_id="frames", elem_classes="ov-slider", **_length_options(kind))
+    return count, frames
+
+
+def _count_options(kind: JobType) -> dict[str, Any]:
+    return {
+        "minimum": 1,
+        "maximum": max(kind.max_count, 2),
+        "value": kind.default_count,
+        "visible": kind.max_count > 1,
+    }
+
+
+def _length_options(kind: JobType) -> dict[str, Any]:
+    rules = kind.frames
+    if rules is None:
+        return {"visible": False}
+    return {
+        "minimum": rules.smallest,
+        "maximum": rules.largest,
+        "step": rules.multiple,
+        "value": rules.native,
+        "label": length_label(rules.native, kind),
+        "visible": True,
+    }
+
+
+def _schedulers(kind: JobType) -> list[tuple[str, str]]:
+    return [(SCHEDULER_NAMES.get(name, name), name) for name in (DEFAULT_SCHEDULER, *kind.schedulers)]
+
+
+def _shape(kind: JobType, catalog: Catalog) -> tuple[gr.Radio, gr.Button]:
     with gr.Row(elem_id="shape-row", elem_classes="ov-tight"):
         aspect = gr.Radio(
             choices=[known.name for known in ASPECTS],
-            value=DEFAULT_ASPECT,
+            value=fitting_aspect(kind, catalog),
             label="Shape",
             show_label=False,
             elem_id="aspect",
@@ -207,11 +256,11 @@ def _reference_panel() -> tuple[gr.Column, gr.Slider, gr.Button, gr.Column, gr.I
 
 def _advanced(chosen: Chosen, catalog: Catalog) -> dict[str, Any]:
     kind, rules = chosen.job_type, catalog.rules(chosen.job_type)
-    side: dict[str, Any] = {"value": rules.native, "precision": 0, "step": rules.multiple, "min_width": 100}
+    side: dict[str, Any] = {"precision": 0, "step": rules.multiple, "min_width": 100}
     with gr.Accordion("Advanced", open=False, elem_id="advanced", elem_classes="ov-fold"):
         with gr.Row(elem_classes="ov-pair"):
-            width = gr.Number(label="Width, px", elem_id="width", **side)
-            height = gr.Number(label="Height, px", elem_id="height", **side)
+            width = gr.Number(rules.width, label="Width, px", elem_id="width", **side)
+            height = gr.Number(rules.height, label="Height, px", elem_id="height", **side)
         steps = gr.Slider(
             1, MAX_STEPS, value=kind.defaults.steps, step=1, label="Steps", elem_id="steps", elem_classes="ov-slider"
         )
@@ -225,8 +274,8 @@ def _advanced(chosen: Chosen, catalog: Catalog) -> dict[str, Any]:
             elem_classes="ov-slider",
         )
         scheduler = gr.Dropdown(
-            choices=[(SCHEDULER_NAMES.get(name, name), name) for name in SCHEDULERS],
-            value="default",
+            choices=_schedulers(kind),
+            value=DEFAULT_SCHEDULER,
             label="Scheduler",
             filterable=False,
             elem_id="scheduler",

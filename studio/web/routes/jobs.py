@@ -14,7 +14,15 @@ from studio.errors import NotFound
 from studio.services.following import follow_job
 from studio.services.jobs import MAX_KEY_CHARS
 from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf, StoppingOf
-from studio.web.models import Estimate, JobAnswer, JobSummary, OrderBody, Page
+from studio.web.models import (
+    EnhancedPrompt,
+    Estimate,
+    JobAnswer,
+    JobSummary,
+    OrderBody,
+    Page,
+    PromptToEnhance,
+)
 
 MAX_WAIT_S = 60.0
 
@@ -61,16 +69,24 @@ def summary(person: Acting, services: ServicesOf) -> Json:
 @router.get("/estimate", response_model=Estimate)
 def estimate(
     *,
-    _person: Acting,
+    person: Acting,
     services: ServicesOf,
     job_type: str,
     count: Ordered = None,
     steps: Ordered = None,
     width: Ordered = None,
     height: Ordered = None,
+    frames: Ordered = None,
 ) -> Json:
-    """Expected seconds for one more job of a type, for so many pictures of so many steps and pixels."""
-    return services.jobs.estimate(job_type, count=count, steps=steps, width=width, height=height)
+    """Expected seconds for one more job of a type, for so many pictures or frames of so many steps and pixels."""
+    work = {"count": count, "steps": steps, "width": width, "height": height, "frames": frames}
+    return services.jobs.estimate(person, job_type, work)
+
+
+@router.post("/enhance-prompt", response_model=EnhancedPrompt)
+async def enhance_prompt(wanted: PromptToEnhance, person: Acting, services: ServicesOf) -> Json:
+    """Write a short prompt out in more detail, for a picture or a film. Takes seconds; a repeated prompt none."""
+    return await services.enhancing.enhance(person, wanted.prompt, wanted.kind)
 
 
 @router.get("/job-types", response_model=list[Json])

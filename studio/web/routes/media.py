@@ -49,6 +49,14 @@ async def thumbnail(
     return await file_answer(request, _stored(parts.storage, file), cache_control=THUMBNAIL_CACHE)
 
 
+@router.head("/media/{asset_id}/preview", include_in_schema=False)
+@router.get("/media/{asset_id}/preview", response_class=Response)
+async def preview(*, request: Request, asset_id: str, person: Acting, services: ServicesOf, parts: PartsOf) -> Response:
+    """A few moving frames of a film as a small animated WebP."""
+    file = await to_thread.run_sync(services.library.preview, person, asset_id)
+    return await file_answer(request, _stored(parts.storage, file), cache_control=THUMBNAIL_CACHE)
+
+
 @router.head("/gradio_api/file=asset/{name}", include_in_schema=False)
 @router.get("/gradio_api/file=asset/{name}", include_in_schema=False)
 async def client_file(request: Request, name: str, person: Acting, services: ServicesOf, parts: PartsOf) -> Response:

@@ -18,13 +18,22 @@ from studio.database.engine import Database
 from studio.media.storage import MediaStorage
 from studio.services import leases as leases_module
 from studio.services import relay as relay_module
+from studio.services.announcing import Announcer
 from studio.services.delivery import Delivery
+from studio.services.enhancing import PromptRewriting
 from studio.services.execution import Execution
 from studio.services.leases import JobLeases
 from studio.services.owners import this_process
 from studio.services.policy import ContentPolicy
 from studio.services.uploads import UploadService
 from tests.unit.studio.desk import Desk, small_types, until
+
+
+class Tickets:
+    """Issues none: these tests run the lanes by hand."""
+
+    async def issue(self, lane: str) -> None:
+        """Nothing waits for it."""
 
 
 class Shop:
@@ -39,30 +48,35 @@ class Shop:
         self.storage = MediaStorage((folder / "media").as_uri())
         self.uploads = UploadService(desk.database, self.storage)
         desk.leases = JobLeases(desk.database, this_process())
-        spec = WorkerSpec(
-            lane="sdxl",
-            factory="tiny_painter:create",
-            options={"marks": str(marks)},
-            environment={"PYTHONPATH": str(Path(__file__).parent)},
-        )
-        self.orchestrator = Orchestrator({"sdxl": spec}, folder / "logs")
+        specs = {
+            lane: WorkerSpec(
+                lane=lane,
+                factory=f"tiny_painter:{factory}",
+                options={"marks": str(marks)},
+                environment={"PYTHONPATH": str(Path(__file__).parent)},
+            )
+            for lane, factory in {"sdxl": "create", "wan": "create", "qwen": "create_scribe"}.items()
+        }
+        self.orchestrator = Orchestrator(specs, folder / "logs")
         self.pokes = 0
+        self.tickets = Tickets()
         self.execution = Execution(
             leases=desk.leases,
             orchestrator=self.orchestrator,
             delivery=Delivery(self.storage, "0.0"),
             references=self.uploads,
             catalog=desk.catalog,
+            rewriting=PromptRewriting(ContentPolicy(("forbiddenword",)), "en"),
             scratch_root=self.scratch,
-            poke=self.poke,
+            announcer=Announcer(self.tickets, self),
         )
 
     def poke(self) -> None:
         self.pokes += 1
 
-    async def run(self) -> bool:
+    async def run(self, lane: str = "sdxl") -> bool:
         async with asyncio.timeout(60):
-            return await self.execution.run_next("sdxl")
+            return await self.execution.run_next(lane)
 
     def show(self, job: dict[str, Any]) -> dict[str, Any]:
         return self.desk.jobs.get(self.desk.alice, job["id"])
@@ -72,9 +86,9 @@ class Shop:
         mark = self.marks / job["id"]
         return mark.stat().st_size if mark.exists() else 0
 
-    async def begin(self, job: dict[str, Any]) -> asyncio.Task[bool]:
+    async def begin(self, job: dict[str, Any], lane: str = "sdxl") -> asyncio.Task[bool]:
         """Start the next job and wait until its worker has it."""
-        task = asyncio.create_task(self.execution.run_next("sdxl"))
+        task = asyncio.create_task(self.execution.run_next(lane))
         await until(lambda: self.runs_of(job))
         return task
 
@@ -107,7 +121,7 @@ async def test_a_job_becomes_stored_pictures(shop: Shop):
         with Image.open(io.BytesIO(shop.storage.read(row.storage_key))) as picture:
             assert picture.size == (64, 64)
             assert picture.convert("RGB").getpixel((0, 0)) == (9 + row.index, 64, 128)
-    assert shown["receipt"] == {"checkpoint": "tiny", "steps": 4}
+    assert shown["receipt"] == {"checkpoint": "tiny", "steps": 4, "prompt": "a red boat"}
     assert shown["timings"]["denoising_s"] == 1.25
     assert shown["timings"]["decoding_s"] == 0.5
     assert {"queued_s", "loading_s", "encoding_s", "storing_s"} <= set(shown["timings"])
@@ -295,3 +309,54 @@ async def test_stopping_gives_a_long_job_back_unspent(shop: Shop):
     assert (shown["status"], shown["attempt"], shown["error"], shown["stage"]) == ("pending", 0, None, "queued")
     await until(lambda: shop.scratch_folders() == [])
     assert shop.desk.leases.claim("sdxl") is not None, "it may start again at once"
+
+
+async def test_a_prompt_is_rewritten_and_the_picture_made_from_it(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, job_type="image7b_fast_enhanced")
+    assert await shop.run("wan") is False
+    assert await shop.run("qwen") is True
+
+    between = shop.show(job)
+    assert (between["status"], between["lane"]) == ("pending", "wan")
+    assert between["enhanced_prompt"] == "a red boat, in soft light"
+    assert 0 < between["progress"]["fraction"] < 0.5
+    assert await shop.run("wan") is True
+    done = shop.show(job)
+    assert (done["status"], done["prompt"]) == ("completed", "a red boat")
+    assert done["receipt"]["prompt"] == "a red boat, in soft light"
+    assert {"queued_s", "enhancing_s", "denoising_s", "storing_s"} <= set(done["timings"])
+    assert shop.scratch_folders() == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"), [("an unusable boat", "had lost its subject"), ("a sly boat", "does not allow")]
+)
+async def test_an_unusable_rewriting_is_not_used_and_the_job_says_so(shop: Shop, prompt: str, words: str):
+    job = shop.desk.submit(shop.desk.alice, job_type="image7b_fast_enhanced", prompt=prompt)
+    await shop.run("qwen")
+    await shop.run("wan")
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["enhanced_prompt"]) == ("completed", None)
+    assert words in shown["note"]
+    assert shown["receipt"]["prompt"] == prompt
+
+
+async def test_a_job_cancelled_while_it_is_rewritten_ends_there(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, job_type="image7b_fast_enhanced", prompt="an endless boat")
+    run = await shop.begin(job, "qwen")
+    shop.desk.jobs.cancel(shop.desk.alice, job["id"])
+    await run
+
+    assert shop.show(job)["status"] == "cancelled"
+    assert await shop.run("wan") is False
+
+
+async def test_a_writer_that_dies_is_replaced_and_the_prompt_written(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, job_type="image7b_fast_enhanced", prompt="a mortal boat")
+    await shop.run("qwen")
+    shop.desk.make_due(job["id"])
+    await shop.run("qwen")
+
+    assert shop.show(job)["enhanced_prompt"] == "a mortal boat, in soft light"
+    assert shop.show(job)["attempt"] == 0

@@ -18,6 +18,8 @@ from pipelines.contract import (
     OutOfMemory,
     PipelineError,
     Progress,
+    RewriteRequest,
+    RewriteResult,
     Stage,
 )
 
@@ -40,8 +42,7 @@ class TinyPainter:
     def generate(
         self, request: GenerationRequest, report: Callable[[Progress], None], is_cancelled: Callable[[], bool]
     ) -> GenerationResult:
-        runs = self._note(request.job_id)
-        self._stumble(request.prompt, runs)
+        stumble(request.prompt, note(self._marks, request.job_id))
         for step in range(request.steps):
             report(
                 Progress(
@@ -60,26 +61,11 @@ class TinyPainter:
         return GenerationResult(
             artifacts=tuple(self._paint(request, index) for index in range(len(request.seeds))),
             timings_s={"denoising": 1.25, "decoding_s": 0.5},
-            receipt={"checkpoint": "tiny", "steps": request.steps},
+            receipt={"checkpoint": "tiny", "steps": request.steps, "prompt": request.prompt},
         )
 
     def release(self) -> None:
         """Nothing is held."""
-
-    def _note(self, job_id: str) -> int:
-        with (self._marks / job_id).open("a") as file:
-            file.write("x")
-        return (self._marks / job_id).stat().st_size
-
-    def _stumble(self, prompt: str, runs: int) -> None:
-        if "deadly" in prompt or ("mortal" in prompt and runs == 1):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if "hiccup" in prompt and runs == 1:
-            raise Hiccup("The device hiccuped.")
-        if "greedy" in prompt:
-            raise OutOfMemory("Too little memory. Try a smaller picture.")
-        if "buggy" in prompt:
-            raise KeyError("a bug")
 
     def _paint(self, request: GenerationRequest, index: int) -> Artifact:
         path = request.scratch / f"{index}.png"
@@ -96,6 +82,60 @@ class TinyPainter:
             height=request.height,
             seed=request.seeds[index],
         )
+
+
+class Scribe:
+    """Adds words to prompts. A "sly" one is rewritten into what the policy forbids, an "unusable" one into nothing."""
+
+    def __init__(self, marks: Path) -> None:
+        self._marks = marks
+
+    def load(self, report: Callable[[Progress], None]) -> None:
+        report(Progress(stage=Stage.LOADING, fraction=0.0))
+
+    def generate(
+        self, request: RewriteRequest, report: Callable[[Progress], None], is_cancelled: Callable[[], bool]
+    ) -> RewriteResult:
+        stumble(request.prompt, note(self._marks, request.job_id))
+        report(Progress(stage=Stage.ENHANCING, fraction=0.5, text=request.prompt))
+        while "endless" in request.prompt:
+            if is_cancelled():
+                raise Cancelled("Stopped on request.")
+            time.sleep(0.01)
+        added = ", with a forbiddenword" if "sly" in request.prompt else ", in soft light"
+        usable = "unusable" not in request.prompt
+        return RewriteResult(
+            prompt=request.prompt + added if usable else None,
+            note=None if usable else "The prompt was used as written: the rewriting had lost its subject.",
+            timings_s={"enhancing_s": 0.5},
+            receipt={"checkpoint": "tiny scribe"},
+        )
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+def note(marks: Path, job_id: str) -> int:
+    """Note a run of the job and return how many there were."""
+    with (marks / job_id).open("a") as file:
+        file.write("x")
+    return (marks / job_id).stat().st_size
+
+
+def stumble(prompt: str, runs: int) -> None:
+    """Fail as `prompt` asks for."""
+    if "deadly" in prompt or ("mortal" in prompt and runs == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "hiccup" in prompt and runs == 1:
+        raise Hiccup("The device hiccuped.")
+    if "greedy" in prompt:
+        raise OutOfMemory("Too little memory. Try a smaller picture.")
+    if "buggy" in prompt:
+        raise KeyError("a bug")
+
+
+def create_scribe(marks: str) -> Scribe:
+    return Scribe(Path(marks))
 
 
 def create(marks: str) -> TinyPainter:

@@ -1,4 +1,4 @@
-"""Tiny SDXL checkpoints on disk, one of each layout, and a loaded pipeline to share."""
+"""Tiny SDXL and WAN checkpoints on disk, one of each layout, and loaded pipelines to share."""
 
 from __future__ import annotations
 
@@ -63,6 +63,52 @@ def sdxl(tiny_folder: Path) -> Iterator[Any]:
     pipeline.load(lambda progress: None)
     yield pipeline
     pipeline.release()
+
+
+@pytest.fixture(scope="session")
+def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text-to-video checkpoint."""
+    return _saved_wan("build", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image-to-video checkpoint."""
+    return _saved_wan("build_image_to_video", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def vace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VACE checkpoint: films from text, from a picture and from a film."""
+    return _saved_wan("build_vace", tmp_path_factory)
+
+
+def _saved_wan(builder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    torch.set_num_threads(1)
+    from tests.unit.pipelines import tiny_wan
+
+    folder = tmp_path_factory.mktemp("checkpoints") / builder.replace("build", "wan")
+    getattr(tiny_wan, builder)().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wan(wan_folder: Path) -> Iterator[Any]:
+    """A loaded text-to-video pipeline, shared by tests that leave it as they found it."""
+    from pipelines.wan import create
+
+    pipeline = create(checkpoint=str(wan_folder), device="cpu", dtype="float32", preview_interval_s=0.0)
+    pipeline.load(lambda progress: None)
+    yield pipeline
+    pipeline.release()
+
+
+@pytest.fixture
+def make_film(make_request: Callable[..., GenerationRequest]) -> Callable[..., GenerationRequest]:
+    """Requests for a film of nine frames, as `make_request`."""
+    return lambda **fields: make_request(**({"frames": 9, "fps": 8.0} | fields))
 
 
 @pytest.fixture

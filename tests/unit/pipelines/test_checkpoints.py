@@ -24,7 +24,8 @@ def folder_copy(tiny_folder: Path, tmp_path: Path) -> Path:
 def test_a_folder_tells_its_sizes_from_its_configs(tiny_folder: Path) -> None:
     checkpoint = resolve("sdxl", tiny_folder)
     assert (checkpoint.kind, checkpoint.name, checkpoint.demo) == (Kind.FOLDER, "tiny", False)
-    assert (checkpoint.native_size_px, checkpoint.size_multiple_px) == (32, 8)
+    assert (checkpoint.native_width_px, checkpoint.native_height_px, checkpoint.size_multiple_px) == (32, 32, 8)
+    assert checkpoint.starts_from == {"text", "image"}
     assert checkpoint.has_full_files
     assert not checkpoint.has_half_files
 
@@ -38,7 +39,7 @@ def test_a_half_precision_folder_is_known_as_one(half_folder: Path) -> None:
 def test_a_single_file_is_sized_as_published(single_file: Path) -> None:
     checkpoint = resolve("sdxl", str(single_file))
     assert (checkpoint.kind, checkpoint.name) == (Kind.SINGLE_FILE, "fine-tune")
-    assert (checkpoint.native_size_px, checkpoint.size_multiple_px) == (1024, 64)
+    assert (checkpoint.native_width_px, checkpoint.native_height_px, checkpoint.size_multiple_px) == (1024, 1024, 64)
 
 
 @pytest.mark.parametrize("setting", ["stabilityai/stable-diffusion-xl-base-1.0", "full"])

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 
 from pipelines.checkpoints import Checkpoint, resolve
-from pipelines.recipes import QUALITIES, SCHEDULER_NAMES, Recipe, recipe
+from pipelines.recipes import QUALITIES, SCHEDULER_NAMES, WAN_SCHEDULER_NAMES, Recipe, recipe
 
 BASE = resolve("sdxl", "full")
+WAN = resolve("wan", "Wan-AI/Wan2.1-T2V-14B-Diffusers")
+SMALL_WAN = resolve("wan", "full")
 DEMO = dataclasses.replace(BASE, demo=True)
 
 
@@ -60,3 +62,39 @@ def test_another_quality_is_an_error() -> None:
 def test_every_recipe_names_a_known_scheduler() -> None:
     names = {recipe(checkpoint, q).scheduler for checkpoint in (BASE, DEMO, named("x_lcm")) for q in QUALITIES}
     assert names <= set(SCHEDULER_NAMES)
+
+
+def test_the_tiny_wan_takes_no_short_cuts() -> None:
+    demo = dataclasses.replace(WAN, demo=True)
+    fast, high = (recipe(demo, quality) for quality in QUALITIES)
+    assert (fast.steps, high.steps) == (10, 20)
+    assert [each.cache_threshold for each in (fast, high)] == [None, None]
+    assert [each.guided_share for each in (fast, high)] == [1.0, 1.0]
+    assert fast.flow_shift is None
+
+
+def test_wan_is_guided_in_many_steps_and_saves_where_it_shows_least() -> None:
+    fast, high = (recipe(WAN, quality) for quality in QUALITIES)
+    assert (fast.steps, high.steps) == (20, 50)
+    assert fast.guidance == high.guidance == 5.0
+    assert fast.cache_threshold is not None
+    assert high.cache_threshold is not None
+    assert high.cache_threshold < fast.cache_threshold
+    assert high.guided_share < 1 == fast.guided_share
+
+
+def test_the_small_wan_has_its_authors_guidance_and_shift() -> None:
+    assert (recipe(SMALL_WAN, "high").guidance, recipe(SMALL_WAN, "high").flow_shift) == (6.0, 8.0)
+    assert recipe(WAN, "high").flow_shift is None
+
+
+def test_few_step_weights_of_wan_serve_fast_jobs_without_guidance() -> None:
+    distilled = dataclasses.replace(SMALL_WAN, few_step="/models/self_forcing_lora.safetensors")
+    assert (recipe(distilled, "fast").steps, recipe(distilled, "fast").guidance) == (4, 1.0)
+    assert recipe(distilled, "fast").cache_threshold is None
+    assert recipe(distilled, "high") == recipe(SMALL_WAN, "high")
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_recipes_of_wan_name_its_schedulers(quality: str) -> None:
+    assert recipe(WAN, quality).scheduler in WAN_SCHEDULER_NAMES

@@ -8,16 +8,18 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from studio.catalog import MAX_PICTURES, Catalog, Defaults, PixelRules, build_catalog, sdxl_types
+from studio.catalog import MAX_PICTURES, Catalog, Defaults
 from studio.database.engine import Database
 from studio.database.schema import Asset, Job, UserProfile
-from studio.orders import Order
+from studio.orders import Order, cost_s
 from studio.people import Person
 from studio.services.jobs import JobService
-from studio.services.leases import Claim, JobLeases, NewAsset
+from studio.services.leases import Claim, FinishedLeg, JobLeases
 from studio.services.policy import ContentPolicy
+from studio.services.recording import NewAsset
 from studio.services.rendering import JobViews
 from studio.services.standing import Standings
+from tests.small_catalog import small_catalog
 
 PATIENCE_S = 60.0
 POLL_S = 0.01
@@ -27,13 +29,12 @@ HIGH_S = 24.0
 
 
 def small_types() -> Catalog:
-    """The SDXL job types with pictures of 64 pixels."""
-    types = sdxl_types(
+    """The ten job types; one SDXL picture costs FAST_S or HIGH_S."""
+    return small_catalog(
         fast=Defaults(steps=4, guidance=0.0, scheduler="euler"),
         high=Defaults(steps=20, guidance=6.0, scheduler="dpmpp_2m_karras"),
         expected_s=(MAX_PICTURES * FAST_S, MAX_PICTURES * HIGH_S),
     )
-    return build_catalog(types, {"sdxl": PixelRules(native=64, multiple=8, smallest=32, largest=128)})
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -71,11 +72,25 @@ class Desk:
         order = Order.parse({"prompt": "a red boat", "count": 1, **fields})
         return self.jobs.submit(person, order, idempotency_key=key)
 
-    def claim(self) -> Claim:
-        """The next job; there must be one."""
-        claim = self.leases.claim("sdxl")
+    def claim(self, lane: str = "sdxl") -> Claim:
+        """The next job of the lane; there must be one."""
+        claim = self.leases.claim(lane)
         assert claim is not None
         return claim
+
+    def rewrite(self, claim: Claim, text: str | None = "a red boat in soft light") -> None:
+        """End the first leg of `claim` with the rewritten prompt `text`, None for an unusable one."""
+        kind = self.catalog.types[claim.type]
+        lane = kind.lane_after(claim.lane)
+        assert lane is not None
+        leg = FinishedLeg(
+            enhanced_prompt=text,
+            receipt={"model": "tiny", "note": None if text else "It was used as written."},
+            timings={"enhancing_s": 1.0},
+            next_lane=lane,
+            next_cost_s=cost_s(kind, claim.config, self.catalog.rules(kind), lane),
+        )
+        self.leases.pass_on(claim, leg)
 
     def deliver(self, claim: Claim, leases: JobLeases | None = None) -> None:
         """Complete `claim` with as many pictures as were ordered."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from studio.errors import InvalidInput
-from studio.orders import DEFAULT_STRENGTH, SMALLEST_COST, JobConfig, Order, cost_s, settle
+from studio.orders import (
+    DEFAULT_STRENGTH,
+    SMALLEST_COST,
+    JobConfig,
+    Order,
+    check_beginning,
+    cost_s,
+    leg_span,
+    settle,
+)
 from tests.unit.studio.desk import small_types
 
 CATALOG = small_types()
@@ -27,7 +37,7 @@ def test_what_is_not_said_follows_the_job_type():
 
 
 def test_what_is_said_holds():
-    said = {"width": 32, "height": 128, "steps": 9, "guidance": 2.5, "count": 2, "seed": 5, "scheduler": "ddim"}
+    said = {"width": 32, "height": 128, "steps": 9, "guidance": 2.5, "count": 2, "seed": 5, "scheduler": "lcm"}
 
     assert _settled(**said).model_dump(include=set(said)) == said
 
@@ -86,6 +96,14 @@ def test_what_lies_under_a_mask_is_replaced_unless_the_order_says_otherwise():
         ({"image": "x" * 65}, "image"),
         ({"mask": "x"}, "mask"),
         ({"lora": "x"}, "lora"),
+        ({"frames": 9}, "frames"),
+        ({"job_type": "video_fast", "frames": 8}, "frames"),
+        ({"job_type": "video_fast", "frames": 37}, "frames"),
+        ({"job_type": "video_fast", "frames": 0}, "frames"),
+        ({"job_type": "video_fast", "count": 2}, "count"),
+        ({"job_type": "video_fast", "width": 128, "height": 128}, "width"),
+        ({"job_type": "video_fast", "scheduler": "lcm"}, "scheduler"),
+        ({"job_type": "image_fast", "image": "x", "mask": "y"}, "mask"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence_with_its_field(fields, field):
@@ -94,7 +112,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_with_its_field(fields, fie
 
     assert refused.value.field == field
     assert refused.value.message.endswith((".", ")."))
-    assert len(refused.value.message) < 200
+    assert len(refused.value.message) < 320
 
 
 def test_a_missing_prompt_and_an_unknown_field_are_said_plainly():
@@ -148,6 +166,7 @@ def test_no_order_does_anything_but_settle_or_be_refused(fields):
     else:
         assert config.count <= kind.max_count
         assert 32 <= config.width <= 128
+        assert (config.frames is None) == (kind.kind == "image")
         assert JobConfig.model_validate(config.model_dump()) == config
 
 
@@ -168,3 +187,57 @@ def test_a_job_costs_its_pictures_steps_and_pixels(work, part):
     assert cost_s(kind, _settled(job_type=kind.name, **work), CATALOG.rules(kind)) == pytest.approx(
         part * kind.expected_s
     )
+
+
+def test_a_film_has_the_length_size_and_pace_of_its_checkpoint():
+    config = _settled(job_type="video_fast")
+
+    assert (config.width, config.height, config.frames, config.fps, config.count) == (80, 48, 9, 8.0, 1)
+    assert _settled(job_type="video_fast", frames=33).frames == 33
+
+
+def test_the_nearest_possible_length_is_named():
+    with pytest.raises(InvalidInput, match=r"4n \+ 1 frames, from 5 to 33; 12 were asked. The nearest is 13\."):
+        _settled(job_type="video_fast", frames=12)
+
+
+def test_a_longer_film_costs_more():
+    kind = CATALOG.types["video_fast"]
+    rules = CATALOG.rules(kind)
+
+    assert cost_s(kind, _settled(job_type=kind.name, frames=33), rules) == pytest.approx(kind.expected_s * 33 / 9)
+
+
+def test_each_leg_has_its_own_cost_and_its_part_of_the_progress():
+    kind = CATALOG.types["video7b_fast_enhanced"]
+    config, rules = _settled(job_type=kind.name), CATALOG.rules(kind)
+
+    assert cost_s(kind, config, rules) == 1.0
+    assert cost_s(kind, config, rules, "wan") == 4.0
+    first, second = (leg_span(kind, config, rules, lane) for lane in ("qwen", "wan"))
+    assert (first.within(0.0), first.within(1.0), second.within(0.0), second.within(1.0)) == (0.0, 0.2, 0.2, 1.0)
+    assert second.of_leg(0.6) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("job_type", "beginning", "words"),
+    [
+        ("video_fast", "image", "from a prompt alone or a film only, not from a picture. Take the reference out"),
+        ("image_fast", "video", "A film cannot be the reference of a picture"),
+        ("sdxl_image_fast", "video", "A film cannot be the reference of a picture"),
+    ],
+)
+def test_what_a_checkpoint_cannot_begin_with_is_refused_in_words(job_type, beginning, words):
+    with pytest.raises(InvalidInput, match=words) as refused:
+        check_beginning(CATALOG.types[job_type], beginning)
+    assert refused.value.field == "image"
+
+
+def test_a_checkpoint_that_needs_a_picture_asks_for_one():
+    kind = dataclasses.replace(CATALOG.types["video_fast"], starts_from=("image",))
+
+    with pytest.raises(
+        InvalidInput, match=r"from a picture only, not from a prompt alone\. Add one, or set "
+    ):
+        check_beginning(kind, "text")
+    check_beginning(kind, "image")

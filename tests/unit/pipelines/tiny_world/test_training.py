@@ -17,9 +17,10 @@ from pipelines.tiny_world.scenes import random_scene
 from pipelines.tiny_world.train_sdxl import train
 from pipelines.tiny_world.training import Settings, rate_factor
 from pipelines.tiny_world.unet import build_scheduler, draw_steps
+from pipelines.tiny_world.unet_gradients import UnetParts, trainable_unet
 from pipelines.tiny_world.upsampling import RepeatUpsample, replace_upsampling
 from pipelines.tiny_world.vae import build_vae
-from pipelines.tiny_world.workers import GradientWorkers, trainable_unet
+from pipelines.tiny_world.workers import GradientWorkers
 
 # diffusers 0.42.1 turns tensors into arrays the way numpy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -85,7 +86,7 @@ def test_processes_fill_gradients_together(checkpoint: Path, small: Settings) ->
     settings = replace(small, workers=2, most_steps=1)
     unet = trainable_unet(settings)
     torch.nn.init.normal_(unet.conv_out.weight, std=0.1)
-    workers = GradientWorkers(unet, settings, seed=1)
+    workers = GradientWorkers(unet, UnetParts, settings, seed=1)
     try:
         losses = [workers.fill(0), workers.fill(1)]
     finally:

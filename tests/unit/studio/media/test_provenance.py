@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from studio.media.png import chunks, with_texts
-from studio.media.provenance import FACTS, MAX_FACTS_BYTES, Provenance, read_png, stamp_png
+from studio.media.provenance import FACTS, MAX_FACTS_BYTES, Provenance, read_mp4, read_png, stamp_mp4, stamp_png
+from tests.small_films import box_names, film_at, probed
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 # The pair pattern that AUTOMATIC1111's reader, and the many that follow it, apply to the last line.
@@ -140,3 +141,59 @@ def test_reading_from_anybodys_file_is_bounded(noise_png: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXt"])
 def test_what_is_no_png_holds_no_facts(data: bytes) -> None:
     assert read_png(data) is None
+
+
+def film_facts(**changes: Any) -> Provenance:
+    film = {"job_type": "video_fast", "mode": "text_to_video", "frames": 9, "fps": 8.0, "width": 80, "height": 48}
+    return facts(**{**film, "scheduler": "unipc", **changes})
+
+
+@pytest.fixture
+def film_path(tmp_path: Path) -> Path:
+    return film_at(tmp_path / "film.mp4").path
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a red boat", 'Ein Boot, 船 🐈\u200d⬛\nsegelt: nach "links"', "🚤" * 4000, "ж" * 4000, "=;#\\\n[x]"]
+)
+def test_a_film_says_how_it_was_made_to_ffprobe_and_to_the_studio(film_path: Path, prompt: str) -> None:
+    made = film_facts(prompt=prompt, enhanced_prompt=f"{prompt}, im Abendlicht", negative_prompt="fog")
+    stamp_mp4(film_path, made)
+
+    assert read_mp4(film_path) == read_mp4(film_path.read_bytes()) == made
+    tags = probed(film_path)["format"]["tags"]
+    assert tags["title"] == prompt
+    assert tags["comment"].startswith(f"{prompt}, im Abendlicht\nNegative prompt: fog\nSteps: 20, Sampler: unipc")
+    assert "Size: 80x48, Frames: 9, FPS: 8" in tags["comment"]
+    assert tags["encoder"] == "OurVidz Studio 0.1.0"
+    assert json.loads(tags[FACTS])["seed"] == 4_294_967_295
+    names = box_names(film_path)
+    assert names.index(b"moov") < names.index(b"mdat")
+
+
+@pytest.mark.parametrize(
+    ("mode", "source_type"),
+    [
+        ("text_to_video", "trainedAlgorithmicMedia"),
+        ("image_to_video", "compositeWithTrainedAlgorithmicMedia"),
+        ("video_to_video", "compositeWithTrainedAlgorithmicMedia"),
+    ],
+)
+def test_the_xmp_of_a_film_says_that_a_model_made_it(film_path: Path, mode: str, source_type: str) -> None:
+    stamp_mp4(film_path, film_facts(mode=mode))
+    data = film_path.read_bytes()
+    # The XMP specification, part 3, gives MP4 files a box under this UUID.
+    packet = data[data.index(bytes.fromhex("be7acfcb97a942e89c71999491e3afac")) + 16 :].decode()
+    root = ET.fromstring(packet.partition("?>")[2].rpartition("<?")[0])
+    found = root.find(".//{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
+    assert found is not None
+    assert found.text == IPTC + source_type
+
+
+def test_the_person_of_a_film_is_not_named(film_path: Path) -> None:
+    stamp_mp4(film_path, film_facts())
+    assert "user" not in json.loads(probed(film_path)["format"]["tags"][FACTS])
+
+
+def test_a_film_of_somebody_else_holds_no_facts(film_path: Path) -> None:
+    assert read_mp4(film_path) is None

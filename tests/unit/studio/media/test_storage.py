@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from studio.errors import NotFound, StorageFailed, StorageFull, TooLarge
-from studio.media.storage import PNG, MediaStorage, asset_key, thumbnail_key, upload_key
+from studio.media.storage import (
+    MAX_ENCODED_FILM_BYTES,
+    MP4,
+    PNG,
+    MediaStorage,
+    asset_key,
+    hover_key,
+    job_folders,
+    thumbnail_key,
+    upload_key,
+)
 
 KEY = asset_key("sdxl_image_fast", "user", "job", 0, "png")
 BODY = PNG.magic + bytes(range(200))
@@ -21,7 +31,19 @@ def files_under(folder: Path) -> list[str]:
 def test_keys_follow_the_contract() -> None:
     assert KEY == "sdxl_image_fast/user/job/0.png"
     assert thumbnail_key(KEY, 256) == "thumbnails/sdxl_image_fast/user/job/0-256.webp"
+    assert hover_key(asset_key("video_fast", "user", "job", 0, "mp4")) == "thumbnails/video_fast/user/job/0-hover.webp"
     assert upload_key("user", "id") == "uploads/user/id.png"
+
+
+def test_a_jobs_folders_hold_all_of_its_files() -> None:
+    film = asset_key("video_fast", "user", "job", 0, "mp4")
+    originals, copies = job_folders("video_fast", "user", "job")
+    assert film.startswith(f"{originals}/")
+    assert all(key.startswith(f"{copies}/") for key in (thumbnail_key(film, 256), hover_key(film)))
+
+
+def test_a_film_that_fills_its_limit_has_room_for_its_texts() -> None:
+    assert MAX_ENCODED_FILM_BYTES + 500_000 < MP4.max_bytes == 100 * 1024 * 1024
 
 
 def test_what_is_put_can_be_read_measured_and_deleted(media_storage: MediaStorage) -> None:

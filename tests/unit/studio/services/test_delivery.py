@@ -10,10 +10,12 @@ from PIL import Image
 
 from pipelines.contract import Artifact, GenerationResult
 from studio.errors import TooLarge, UnfitFile
-from studio.media.provenance import read_png
-from studio.media.storage import MediaStorage, thumbnail_key
+from studio.media.provenance import read_mp4, read_png
+from studio.media.storage import MP4, MediaStorage, hover_key, thumbnail_key
 from studio.services.delivery import Delivery
 from studio.services.leases import Claim
+from studio.services.library import LibraryService
+from tests.small_films import box_names, film_at, moving_frames, probed
 
 RECEIPT = {"checkpoint": "tiny-world", "fingerprint": "0123456789abcdef", "mode": "text"}
 
@@ -134,3 +136,130 @@ def test_a_picture_over_the_limit_is_refused(dock: Dock) -> None:
         file.truncate(20 * 1024 * 1024 + 1)
     with pytest.raises(TooLarge, match="20 MB"):
         dock.delivery.store(dock.claim, result, dock.kind)
+
+
+FILM_RECEIPT = {"checkpoint": "tiny-wan", "fingerprint": "0123456789abcdef", "mode": "video"}
+
+
+class FilmDock(Dock):
+    """A claimed film."""
+
+    def __init__(self, desk: Any, folder: Path) -> None:
+        desk.submit(desk.alice, prompt="ein grünes Boot", job_type="video_fast", seed=9)
+        self.claim = desk.claim("wan")
+        self.kind = desk.catalog.types["video_fast"]
+        self.folder = folder / "media"
+        self.storage = MediaStorage(self.folder.as_uri())
+        self.delivery = Delivery(self.storage, "0.1.0")
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
+
+    def result(self, **changes: Any) -> GenerationResult:
+        film = film_at(self.scratch / "000.mp4", moving_frames(9))
+        told = {
+            "path": film.path,
+            "index": 0,
+            "mime_type": "video/mp4",
+            "width": 80,
+            "height": 48,
+            "seed": 9,
+            "frames": 9,
+            "fps": 8.0,
+        }
+        return GenerationResult(artifacts=(Artifact(**{**told, **changes}),), timings_s={}, receipt=FILM_RECEIPT)
+
+
+@pytest.fixture
+def film_dock(desk: Any, tmp_path: Path) -> FilmDock:
+    return FilmDock(desk, tmp_path)
+
+
+def test_a_film_is_stored_with_its_poster_and_its_preview(film_dock: FilmDock, tmp_path: Path) -> None:
+    (asset,) = film_dock.delivery.store(film_dock.claim, film_dock.result(), film_dock.kind)
+
+    key = f"video_fast/{film_dock.claim.user_id}/{film_dock.claim.job_id}/0.mp4"
+    data = film_dock.storage.read(key)
+    assert (asset.storage_key, asset.bytes, asset.sha256) == (key, len(data), hashlib.sha256(data).hexdigest())
+    assert (asset.kind, asset.format, asset.mime_type, asset.seed) == ("video", "mp4", "video/mp4", 9)
+    assert (asset.width, asset.height, asset.frames, asset.fps) == (80, 48, 9, 8.0)
+    for name, frames in ((thumbnail_key(key, 256), 1), (thumbnail_key(key, 768), 1), (hover_key(key), 9)):
+        with Image.open(io.BytesIO(film_dock.storage.read(name))) as small:
+            assert (small.format, getattr(small, "n_frames", 1)) == ("WEBP", frames)
+    assert len(film_dock.stored()) == 4
+    assert [path.name for path in film_dock.scratch.iterdir()] == ["000.mp4"]
+
+
+def test_the_stored_film_says_how_it_was_made(film_dock: FilmDock, tmp_path: Path) -> None:
+    (asset,) = film_dock.delivery.store(film_dock.claim, film_dock.result(), film_dock.kind)
+
+    path = tmp_path / "stored.mp4"
+    path.write_bytes(film_dock.storage.read(asset.storage_key))
+    facts = read_mp4(path)
+    assert facts is not None
+    assert (facts.prompt, facts.seed, facts.frames, facts.fps) == ("ein grünes Boot", 9, 9, 8.0)
+    assert (facts.model, facts.mode, facts.receipt) == ("tiny-wan", "video_to_video", FILM_RECEIPT)
+    found = probed(path)
+    assert found["format"]["tags"]["title"] == "ein grünes Boot"
+    assert (found["streams"][0]["codec_name"], found["streams"][0]["nb_read_frames"]) == ("h264", "9")
+    assert box_names(path).index(b"moov") < box_names(path).index(b"mdat")
+
+
+def test_storing_a_film_again_writes_the_same_files(film_dock: FilmDock) -> None:
+    result = film_dock.result()
+    first = film_dock.delivery.store(film_dock.claim, result, film_dock.kind)
+    stored = {key: film_dock.storage.read(key) for key in film_dock.stored()}
+
+    assert film_dock.delivery.store(film_dock.claim, result, film_dock.kind) == first  # stamped already
+    assert film_dock.delivery.store(film_dock.claim, film_dock.result(), film_dock.kind) == first
+    assert {key: film_dock.storage.read(key) for key in film_dock.stored()} == stored
+
+
+def test_a_delivered_film_is_purged_with_all_its_files(film_dock: FilmDock, desk: Any) -> None:
+    assets = film_dock.delivery.store(film_dock.claim, film_dock.result(), film_dock.kind)
+    desk.leases.deliver(film_dock.claim, assets, {}, FILM_RECEIPT)
+    library = LibraryService(desk.database, film_dock.storage)
+    (film,) = library.list(desk.alice)["items"]
+    assert library.preview(desk.alice, film["id"]).bytes > 0
+
+    library.delete(desk.alice, film["id"])
+    library.purge(desk.alice, film["id"])
+
+    assert film_dock.stored() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 96}, "announced 9 of 96 x 48"),
+        ({"frames": 13}, "announced 13"),
+        ({"frames": None}, "how long"),
+        ({"fps": 16.0}, "announced 16"),
+        ({"mime_type": "image/png"}, "image/png"),
+        ({"index": 1}, "1 files"),
+    ],
+)
+def test_a_film_that_contradicts_its_announcement_is_refused(
+    film_dock: FilmDock, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnfitFile, match=message):
+        film_dock.delivery.store(film_dock.claim, film_dock.result(**changes), film_dock.kind)
+    assert film_dock.stored() == []
+
+
+def test_a_film_that_is_none_or_broken_is_refused(film_dock: FilmDock) -> None:
+    result = film_dock.result()
+    path = film_dock.scratch / "000.mp4"
+    whole = path.read_bytes()
+    for data, message in ((b"text", "broken"), (whole[:-300], "broken"), (b"", "broken"), (None, "did not deliver")):
+        path.unlink() if data is None else path.write_bytes(data)
+        with pytest.raises(UnfitFile, match=message):
+            film_dock.delivery.store(film_dock.claim, result, film_dock.kind)
+    assert film_dock.stored() == []
+
+
+def test_a_film_over_the_limit_is_refused(film_dock: FilmDock) -> None:
+    result = film_dock.result()
+    with (film_dock.scratch / "000.mp4").open("ab") as file:
+        file.truncate(MP4.max_bytes + 1)
+    with pytest.raises(TooLarge, match="100 MB"):
+        film_dock.delivery.store(film_dock.claim, result, film_dock.kind)

@@ -315,14 +315,14 @@ def test_the_summary_counts_ones_own_jobs_and_everybodys_queue(desk):
 
 
 def test_an_estimate_needs_a_known_type(desk):
-    assert desk.jobs.estimate("sdxl_image_high") == {"run_s": 6 * 24.0, "wait_s": 0.0}
+    assert desk.jobs.estimate(desk.alice, "sdxl_image_high", {}) == {"run_s": 6 * 24.0, "wait_s": 0.0}
     with pytest.raises(InvalidInput):
-        desk.jobs.estimate("paint")
+        desk.jobs.estimate(desk.alice, "paint", {})
 
 
 def test_an_estimate_follows_the_number_of_pictures_their_steps_and_size(desk):
     def run_s(**work) -> float:
-        return desk.jobs.estimate("sdxl_image_fast", **work)["run_s"]
+        return desk.jobs.estimate(desk.alice, "sdxl_image_fast", work)["run_s"]
 
     assert run_s(count=1) == 4.0
     assert run_s(count=2) == 8.0
@@ -335,7 +335,7 @@ def test_an_estimate_follows_the_number_of_pictures_their_steps_and_size(desk):
 )
 def test_an_estimate_is_bounded_as_an_order_is(desk, field, value):
     with pytest.raises(InvalidInput) as refusal:
-        desk.jobs.estimate("sdxl_image_fast", **{field: value})
+        desk.jobs.estimate(desk.alice, "sdxl_image_fast", {field: value})
 
     assert refusal.value.field == field
 

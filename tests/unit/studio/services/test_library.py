@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 
 from studio.database.schema import Asset
 from studio.errors import Conflict, InvalidInput, NotFound
-from studio.media.storage import PNG, MediaStorage, thumbnail_key
+from studio.media.storage import PNG, MediaStorage, hover_key, thumbnail_key
 from studio.people import Person
 from studio.services.library import AssetFilter, LibraryService, _mentions
 from studio.services.projects import ProjectService
@@ -38,6 +38,15 @@ class Shelf:
             for size in (256, 768):
                 self.storage.put_bytes(thumbnail_key(row.storage_key, size), b"RIFF\0\0\0\0WEBP" + row.id.encode())
         return sorted((row.id for row in rows), reverse=True)
+
+    def make_film(self, person: Person | None = None) -> str:
+        """A picture that became a film, with a moving preview."""
+        made = self.make(person)[0]
+        with self.desk.database.as_system() as session:
+            session.execute(update(Asset).where(Asset.id == made).values(kind="video", format="mp4"))
+        key = self.library.media(person or self.alice, made).storage_key
+        self.storage.put_bytes(hover_key(key), b"RIFF\0\0\0\0WEBP moves")
+        return made
 
     def found(self, person: Person | None = None, **filters: Any) -> list[str]:
         return [item["id"] for item in self.library.list(person or self.alice, AssetFilter(**filters))["items"]]
@@ -248,6 +257,25 @@ def test_thumbnails_are_described_for_sending(shelf: Shelf, size: int) -> None:
         shelf.library.thumbnail(shelf.alice, made, size + 1)
 
 
+def test_the_moving_preview_of_a_film_is_described_for_sending(shelf: Shelf) -> None:
+    made = shelf.make_film()
+    moving = shelf.library.preview(shelf.alice, made)
+    assert (moving.mime_type, moving.etag) == ("image/webp", "0" * 64 + "-preview")
+    assert moving.filename == f"a-red-boat-{made[-8:]}-preview.webp"
+    assert shelf.storage.size(moving.storage_key) == moving.bytes
+    with pytest.raises(NotFound, match="moving preview"):
+        shelf.library.preview(shelf.alice, shelf.make()[0])
+
+
+def test_purging_a_film_removes_its_moving_preview_too(shelf: Shelf) -> None:
+    made = shelf.make_film()
+    moving = shelf.library.preview(shelf.alice, made).storage_key
+    shelf.library.delete(shelf.alice, made)
+    shelf.library.purge(shelf.alice, made)
+    with pytest.raises(NotFound):
+        shelf.storage.size(moving)
+
+
 def test_storage_used_counts_ones_own_files(shelf: Shelf) -> None:
     made = shelf.make(count=3)
     shelf.make(shelf.bob)
@@ -270,6 +298,7 @@ def test_a_strangers_asset_and_an_unknown_one_are_the_same_answer(shelf: Shelf, 
         lambda: library.restore(alice, asset_id),
         lambda: library.purge(alice, asset_id),
         lambda: library.thumbnail(alice, asset_id, 256),
+        lambda: library.preview(alice, asset_id),
     ]
     for call in calls:
         with pytest.raises(NotFound, match=r"^There is no such asset\.$"):

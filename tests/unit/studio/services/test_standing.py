@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from pipelines.contract import Progress, Stage
 from studio.database.schema import Job
+from studio.orders import Order, settle
 from studio.services.standing import LEARNED_FOR_S, RunTimes, Standings, remaining_s
 
 
@@ -18,6 +19,12 @@ def _ran(desk, seconds: float, *, loading_s: float = 0.0, **fields) -> None:
     desk.deliver(desk.claim())
     timings = {"loading_s": loading_s, "denoising_s": 1.0}
     desk.set(job["id"], started_at=1000.0, finished_at=1000.0 + seconds, timings=timings)
+
+
+def _estimate(desk, standings: Standings, job_type: str, *, person=None, **fields) -> dict[str, float]:
+    """What such a job would take if Bob, or `person`, ordered it."""
+    kind, config = settle(Order.parse({"prompt": "a boat", "job_type": job_type, **fields}), desk.catalog)
+    return standings.estimate(kind, config, (person or desk.bob).id)
 
 
 def test_a_job_counts_those_ahead_of_it_running_ones_included(desk):
@@ -59,8 +66,8 @@ def test_run_times_are_learned_from_the_median_of_the_last_twenty(desk):
         newest = desk.jobs.list(desk.bob, limit=1)["items"][0]["id"]
         desk.set(newest, started_at=2000.0 + run, finished_at=2000.0 + run + 9.0 + run % 3)
 
-    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_fast", 4.0)["run_s"] == 10.0
-    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_high", 24.0)["run_s"] == 24.0
+    assert _estimate(desk, Standings(desk.database, desk.catalog), "sdxl_image_fast", count=1)["run_s"] == 10.0
+    assert _estimate(desk, Standings(desk.database, desk.catalog), "sdxl_image_high", count=1)["run_s"] == 24.0
 
 
 def test_what_is_learned_from_one_size_applies_to_others(desk):
@@ -69,13 +76,13 @@ def test_what_is_learned_from_one_size_applies_to_others(desk):
     _ran(desk, 48.0, steps=16)
     standings = Standings(desk.database, desk.catalog)
 
-    assert standings.estimate("sdxl_image_fast", 20.0) == {"run_s": 60.0, "wait_s": 0.0}
+    assert _estimate(desk, standings, "sdxl_image_fast", count=5) == {"run_s": 60.0, "wait_s": 0.0}
 
 
 def test_loading_the_model_is_left_out_of_what_is_learned(desk):
     _ran(desk, 68.0, loading_s=60.0)
 
-    assert Standings(desk.database, desk.catalog).estimate("sdxl_image_fast", 4.0)["run_s"] == 8.0
+    assert _estimate(desk, Standings(desk.database, desk.catalog), "sdxl_image_fast", count=1)["run_s"] == 8.0
 
 
 def test_waits_count_the_size_and_the_learned_pace_of_those_ahead(desk):
@@ -86,7 +93,9 @@ def test_waits_count_the_size_and_the_learned_pace_of_those_ahead(desk):
     standings = Standings(desk.database, desk.catalog)
 
     assert standings.of([row])[row.id].eta_s == pytest.approx(3 * 8 + 24 + 3 * 8)
-    assert standings.estimate("sdxl_image_fast", 1000.0)["wait_s"] == pytest.approx(3 * 8 + 24 + 3 * 8)
+    assert _estimate(desk, standings, "sdxl_image_fast", count=6, steps=150)["wait_s"] == pytest.approx(
+        3 * 8 + 24 + 3 * 8
+    )
 
 
 def test_a_running_job_of_more_pictures_needs_longer(desk):
@@ -98,11 +107,11 @@ def test_a_running_job_of_more_pictures_needs_longer(desk):
 
 def test_a_learned_pace_is_kept_for_a_moment_and_then_learned_again(desk, count_statements):
     clock = [0.0]
-    times = RunTimes(now=lambda: clock[0])
+    times = RunTimes(desk.catalog, now=lambda: clock[0])
 
     def factor() -> float:
         with desk.database.as_system(write=False) as session:
-            return times.factor(session, "sdxl_image_fast")
+            return times.factor(session, "sdxl_image_fast", "sdxl")
 
     assert factor() == 1.0
     _ran(desk, 10.0)
@@ -134,8 +143,8 @@ def test_an_estimate_counts_only_jobs_that_would_come_first(desk):
         desk.submit(desk.alice, job_type="sdxl_image_high")
 
     standings = Standings(desk.database, desk.catalog)
-    assert standings.estimate("sdxl_image_fast", 4.0) == {"run_s": 4.0, "wait_s": 0.0}
-    assert standings.estimate("sdxl_image_high", 24.0) == {"run_s": 24.0, "wait_s": 24.0}
+    assert _estimate(desk, standings, "sdxl_image_fast", count=1) == {"run_s": 4.0, "wait_s": 0.0}
+    assert _estimate(desk, standings, "sdxl_image_high", count=1) == {"run_s": 24.0, "wait_s": 24.0}
 
 
 def test_more_workers_shorten_the_wait(desk):
@@ -166,3 +175,35 @@ def test_a_waiting_job_that_was_claimed_since_it_was_read_stands_first(desk):
     desk.claim()
 
     assert Standings(desk.database, desk.catalog).of([waiting])[waiting.id].queue_position <= 1
+
+
+def test_an_estimate_counts_ones_own_waiting_jobs(desk):
+    for _ in range(3):
+        desk.submit(desk.bob, job_type="sdxl_image_high")
+    standings = Standings(desk.database, desk.catalog)
+
+    assert _estimate(desk, standings, "sdxl_image_fast", count=1)["wait_s"] == 3 * 24.0
+    assert _estimate(desk, standings, "sdxl_image_fast", count=1, person=desk.alice)["wait_s"] == 0.0
+
+
+def test_both_legs_of_a_rewritten_job_are_estimated_and_learned(desk):
+    standings = Standings(desk.database, desk.catalog)
+    job = desk.submit(desk.bob, job_type="video7b_fast_enhanced")
+
+    assert _estimate(desk, standings, "video7b_fast_enhanced", person=desk.alice) == {"run_s": 5.0, "wait_s": 1.0}
+    assert job["progress"]["eta_s"] == pytest.approx(1.0 + 4.0)
+    desk.rewrite(desk.claim("qwen"))
+    assert _progress(desk, desk.bob, job["id"])["eta_s"] == pytest.approx(4.0)
+    desk.deliver(desk.claim("wan"))
+    timings = {"enhancing_s": 3.0, "denoising_s": 8.0}
+    desk.set(job["id"], started_at=1000.0, finished_at=1008.0, timings=timings)
+    learned = Standings(desk.database, desk.catalog)
+    assert _estimate(desk, learned, "video7b_fast_enhanced", person=desk.alice)["run_s"] == 3.0 + 8.0
+
+
+def test_what_a_lane_works_off_during_the_first_leg_is_not_waited_for(desk):
+    desk.submit(desk.alice, job_type="video_fast")
+    desk.claim("wan")
+    standings = Standings(desk.database, desk.catalog)
+
+    assert _estimate(desk, standings, "video7b_fast_enhanced")["wait_s"] <= 3.0

@@ -88,11 +88,27 @@ def test_an_asset_can_be_a_reference(
     desk.deliver(desk.claim())
     asset = desk.asset_rows(job["id"])[0]
     upload_storage.put_bytes(asset.storage_key, PNG.magic + b"pixels")
-    assert uploads.path_for(desk.alice.id, asset.id, scratch).read_bytes() == PNG.magic + b"pixels"
-    with desk.database.as_system() as session:
-        session.execute(update(Asset).values(kind="video"))
+    path = uploads.path_for(desk.alice.id, asset.id, scratch)
+    assert (path.suffix, path.read_bytes()) == (".png", PNG.magic + b"pixels")
     with pytest.raises(NotFound):
-        uploads.path_for(desk.alice.id, asset.id, scratch)
+        uploads.path_for(desk.bob.id, asset.id, scratch)
+
+
+def test_a_film_can_be_a_reference_of_its_person(
+    uploads: UploadService, upload_storage: MediaStorage, desk: Any, scratch: Path
+) -> None:
+    job = desk.submit(desk.alice)
+    desk.deliver(desk.claim())
+    key = f"video_fast/{desk.alice.id}/{job['id']}/0.mp4"
+    with desk.database.as_system() as session:
+        session.execute(update(Asset).values(kind="video", format="mp4", storage_key=key))
+    asset = desk.asset_rows(job["id"])[0]
+    film = b"\0\0\0\x08ftyp" + bytes(2_000_000)
+    upload_storage.put_bytes(key, film)
+    path = uploads.path_for(desk.alice.id, asset.id, scratch)
+    assert (path.parent, path.suffix, path.read_bytes()) == (scratch, ".mp4", film)
+    with pytest.raises(NotFound):
+        uploads.path_for(desk.bob.id, asset.id, scratch)
 
 
 def test_a_strangers_picture_is_no_reference(uploads: UploadService, desk: Any, scratch: Path, jpeg: bytes) -> None:

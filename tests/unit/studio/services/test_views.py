@@ -18,12 +18,16 @@ def test_an_asset_has_the_contracts_fields_and_addresses(desk):
         *("id", "job_id", "user_id", "project_id", "parent_id", "kind", "mime_type", "width", "height", "frames"),
         *("fps", "bytes", "sha256", "seed", "index", "prompt", "negative_prompt", "enhanced_prompt", "job_type"),
         *("favourite", "rating", "tags", "created_at", "trashed_at", "url", "thumbnail_url", "download_url"),
+        "preview_url",
     }
     assert (shown["prompt"], shown["negative_prompt"], shown["seed"]) == ("a red boat", "fog", 5)
     assert (shown["favourite"], shown["rating"], shown["tags"], shown["trashed_at"]) == (False, None, [], None)
     assert shown["url"] == f"/media/{row.id}"
     assert shown["thumbnail_url"] == f"/media/{row.id}/thumbnail"
     assert shown["download_url"] == f"/media/{row.id}?download=1"
+    assert shown["preview_url"] is None
+    row.kind = "video"
+    assert asset_json(row)["preview_url"] == f"/media/{row.id}/preview"
 
 
 def test_error_and_preview_addresses_change_with_the_preview(desk):

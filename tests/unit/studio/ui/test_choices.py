@@ -6,33 +6,20 @@ import dataclasses
 
 import pytest
 
-from studio.catalog import Catalog, Defaults, JobType, PixelRules, build_catalog, sdxl_types
-from studio.ui.choices import AXES, choose, traits
-
-FAST = Defaults(steps=4, guidance=0.0, scheduler="lcm")
-HIGH = Defaults(steps=24, guidance=6.0, scheduler="dpmpp_2m")
-PIXELS = PixelRules(native=128, multiple=16, smallest=64, largest=256)
-
-
-def wan_like(name: str, *, kind: str, quality: str, lanes: tuple[str, ...]) -> JobType:
-    base = sdxl_types(fast=FAST, high=HIGH, expected_s=(4.0, 12.0))[0]
-    return dataclasses.replace(base, name=name, kind=kind, quality=quality, lanes=lanes, max_count=1, default_count=1)
+from studio.catalog import Catalog, build_catalog
+from studio.ui.choices import AXES, can_rewrite, choose, traits
+from tests.small_catalog import PIXELS, small_catalog
 
 
 @pytest.fixture
-def two_types() -> Catalog:
-    return build_catalog(sdxl_types(fast=FAST, high=HIGH, expected_s=(4.0, 12.0)), {"sdxl": PIXELS})
+def ten_types() -> Catalog:
+    return small_catalog()
 
 
 @pytest.fixture
-def many_types(two_types: Catalog) -> Catalog:
-    more = (
-        wan_like("video_fast", kind="video", quality="fast", lanes=("wan",)),
-        wan_like("video_high", kind="video", quality="high", lanes=("wan",)),
-        wan_like("image_fast", kind="image", quality="fast", lanes=("wan",)),
-        wan_like("video7b_fast_enhanced", kind="video", quality="fast", lanes=("qwen", "wan")),
-    )
-    return build_catalog((*two_types.types.values(), *more), {"sdxl": PIXELS, "wan": PIXELS})
+def two_types(ten_types: Catalog) -> Catalog:
+    pictures = tuple(kind for kind in ten_types.types.values() if kind.engine == "sdxl")
+    return build_catalog(pictures, {"sdxl": PIXELS["sdxl"]})
 
 
 def test_two_types_leave_one_choice(two_types: Catalog) -> None:
@@ -40,24 +27,44 @@ def test_two_types_leave_one_choice(two_types: Catalog) -> None:
     assert chosen.job_type.name == "sdxl_image_fast"
     assert [axis for axis in AXES if len(chosen.options[axis]) > 1] == ["quality"]
     assert chosen.choices("quality") == [("Fast", "fast"), ("High", "high")]
+    assert not can_rewrite(two_types)
 
 
 def test_a_pick_leads_to_its_type(two_types: Catalog) -> None:
     assert choose(two_types, {"quality": "high"}).job_type.name == "sdxl_image_high"
 
 
-def test_every_type_can_be_reached(many_types: Catalog) -> None:
-    for kind in many_types.types.values():
-        assert choose(many_types, traits(kind)).job_type is kind
+def test_all_ten_types_can_be_reached(ten_types: Catalog) -> None:
+    assert len(ten_types.types) == 10
+    for kind in ten_types.types.values():
+        assert choose(ten_types, traits(kind)).job_type is kind
+    assert can_rewrite(ten_types)
 
 
-def test_films_bring_the_choice_of_kind(many_types: Catalog) -> None:
-    chosen = choose(many_types, {"kind": "video"})
-    assert ("Film", "video") in chosen.choices("kind")
-    assert chosen.options["engine"] == ["wan"]
+@pytest.mark.parametrize(
+    ("picks", "offered"),
+    [
+        ({}, {"kind", "engine", "quality"}),
+        ({"engine": "wan"}, {"kind", "engine", "rewrite", "quality"}),
+        ({"kind": "video"}, {"kind", "rewrite", "quality"}),
+    ],
+)
+def test_only_what_can_be_chosen_is_offered(
+    ten_types: Catalog, picks: dict[str, str | None], offered: set[str]
+) -> None:
+    chosen = choose(ten_types, picks)
+    assert {axis for axis in AXES if len(chosen.options[axis]) > 1} == offered
 
 
-def test_an_impossible_pick_gives_way(many_types: Catalog) -> None:
-    chosen = choose(many_types, {"kind": "video", "rewrite": "rewritten", "quality": "high", "engine": "sdxl"})
-    assert chosen.job_type.name == "video7b_fast_enhanced"
-    assert chosen.picks == {"kind": "video", "engine": "wan", "rewrite": "rewritten", "quality": "fast"}
+def test_an_impossible_pick_gives_way(ten_types: Catalog) -> None:
+    chosen = choose(ten_types, {"kind": "video", "rewrite": "rewritten", "quality": "high", "engine": "sdxl"})
+    assert chosen.job_type.name == "video7b_high_enhanced"
+    assert choose(ten_types, {"engine": "sdxl", "rewrite": "rewritten"}).job_type.name == "sdxl_image_fast"
+
+
+def test_a_new_engine_is_a_new_choice(ten_types: Catalog) -> None:
+    other = dataclasses.replace(ten_types.types["video_fast"], name="next_fast", lanes=("next",))
+    more = build_catalog((*ten_types.types.values(), other), {**PIXELS, "next": PIXELS["wan"]})
+    chosen = choose(more, {"kind": "video", "engine": "next"})
+    assert ("NEXT", "next") in chosen.choices("engine")
+    assert chosen.job_type.name == "next_fast"
