@@ -175,7 +175,7 @@ class Rewriter(Protocol):
         """As of a Pipeline."""
 
     def generate(self, request: RewriteRequest, report: ReportProgress, is_cancelled: IsCancelled) -> RewriteResult:
-        """Rewrite `request.prompt`, reporting the text as it grows. Raises a PipelineError; Cancelled within a token."""
+        """Rewrite `request.prompt`, reporting the text as it grows. Raises PipelineErrors, Cancelled within a token."""
 
     def release(self) -> None:
         """As of a Pipeline."""

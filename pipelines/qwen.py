@@ -23,10 +23,10 @@ from pipelines.contract import (
     RewriteResult,
     Stage,
 )
-from pipelines.loading import LoadOptions, choose_device
+from pipelines.loading import LoadOptions, choose_device, choose_wide_dtype
 from pipelines.memory import free_memory, out_of_memory_as_advice
 from pipelines.prompt_writing import CHINESE, ENGLISH, IMAGE, VIDEO, normalised
-from pipelines.qwen_loading import QUANTIZATIONS, Qwen, choose_language_dtype, load_qwen
+from pipelines.qwen_loading import QUANTIZATIONS, Qwen, load_qwen
 from pipelines.qwen_writing import LOADED_FRACTION, Answer, Writing, stop_if
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class QwenRewriter:
         device = choose_device(self._options.device)
         options = LoadOptions(
             device=device,
-            dtype=choose_language_dtype(device, self._options.dtype),
+            dtype=choose_wide_dtype(device.type, self._options.dtype),
             cache_dir=self._options.cache_dir,
             offline=self._options.offline,
         )

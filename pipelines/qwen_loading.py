@@ -15,7 +15,7 @@ from transformers.utils.import_utils import is_bitsandbytes_available
 from pipelines.checkpoint_roles import ENVIRONMENT_VARIABLE
 from pipelines.checkpoints import Checkpoint, Kind
 from pipelines.contract import ModelMissing
-from pipelines.loading import LoadOptions, choose_dtype, limit_threads, quiet_libraries
+from pipelines.loading import LoadOptions, limit_threads, quiet_libraries
 from pipelines.memory import is_out_of_memory, out_of_memory_as_advice
 
 logger = logging.getLogger(__name__)
@@ -34,16 +34,6 @@ class Qwen:
     tokenizer: Any
     options: LoadOptions
     quantization: str | None
-
-
-def choose_language_dtype(device: torch.device, override: str | None = None) -> torch.dtype:
-    """Return the precision to load a language model in.
-
-    bfloat16 on a CUDA device that has it: Qwen2.5 was trained in it, and its activations overflow float16.
-    """
-    if override is None and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return choose_dtype(device.type, override)
 
 
 def load_qwen(checkpoint: Checkpoint, options: LoadOptions, quantization: str | None = None) -> Qwen:

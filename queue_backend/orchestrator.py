@@ -114,12 +114,13 @@ class Orchestrator:
                 self._spawn(place.worker.cancel(self._patience.cancel_grace_s), f"cancel {run_id}")
 
     async def prepare(self, lane: str) -> None:
-        """Start the lane's workers ahead of their first run. No model is loaded yet."""
+        """Start the lane's workers ahead of their first run, one after the other: beside each other their imports would
+        take as long, and the first to be needed would be the last to be ready. No model is loaded yet."""
         for slot in self._lanes[lane].slots:
             if not slot.taken:
                 slot.taken = True
                 try:
-                    await self._started(slot)
+                    await (await self._started(slot)).settled.wait()
                 finally:
                     self._release(slot)
 

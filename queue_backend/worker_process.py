@@ -56,8 +56,9 @@ class Patience:
 class WorkerProcess:
     """A running child process. Made by `start`; used from one event loop; takes one run at a time.
 
-    `ready` once the factory's modules are imported; `closing` once it must get no more work; `dismissed` where its
-    end was asked for; `ended` when it is gone. `last_heard` and `idle_since` are on the monotonic clock, in seconds.
+    `ready` once the factory's modules are imported, `settled` then or when it is gone; `closing` once it must get no
+    more work; `dismissed` where its end was asked for; `ended` when it is gone. `last_heard` and `idle_since` are on
+    the monotonic clock, in seconds.
     """
 
     def __init__(self, spec: WorkerSpec, process: subprocess.Popen[bytes], connection: Connection, log: Path) -> None:
@@ -66,6 +67,7 @@ class WorkerProcess:
         self.started_at = time.time()
         self.rss_bytes = 0
         self.ready = False
+        self.settled = asyncio.Event()
         self.ended = asyncio.Event()
         self.closing = False
         self.dismissed = False
@@ -223,6 +225,7 @@ class WorkerProcess:
         match message:
             case Started():
                 self.ready = True
+                self.settled.set()
             case Heartbeat(rss_bytes=rss_bytes):
                 self.rss_bytes = rss_bytes
             case Reported(run_id=run_id, progress=progress) if run_id == self.run_id and self._run:
@@ -243,6 +246,7 @@ class WorkerProcess:
     def _on_end(self, exit_code: int) -> None:
         self.exit_code = exit_code
         self._end_run(error=self._killed_for or self._lost())
+        self.settled.set()
         self.ended.set()
 
     def _lost(self) -> WorkerLost:

@@ -13,7 +13,7 @@ from pipelines.tiny_world.scenes import LAYOUT_SIZE
 
 
 def couple_film(noise: Tensor, quantiles: Tensor, strength: float = 1.0) -> Tensor:
-    """Noise ``(n, z, t, h, w)`` whose first token's first eight channels sum to twice the louder quantiles ``(n, 8)``."""
+    """Noise ``(n, z, t, h, w)`` whose first token's first eight channels sum to twice the louder ``(n, 8)``."""
     coupled = noise.clone()
     corner = coupled[:, :LAYOUT_SIZE, 0, :2, :2]
     coupled[:, :LAYOUT_SIZE, 0, :2, :2] = (

@@ -17,7 +17,7 @@ from studio.errors import InvalidInput, StudioError
 
 LOG = logging.getLogger(__name__)
 
-FOLLOWERS = 20
+FOLLOWERS = 16
 """Clients that follow a job through /generate at once. Every running event takes one of Gradio's 40 slots, and the
 lanes must always find one free; further clients wait in Gradio's queue and order when their turn comes."""
 SHORT_CALLS = 8

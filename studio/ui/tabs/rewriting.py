@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REWRITERS = 4
 """People who watch their prompt being rewritten at once. Text that streams needs Gradio's queue, and each such event
-one of its 40 slots, of which lanes, followers and other calls fill up to 35; whoever comes fifth waits, for seconds."""
+one of its 40 slots, of which followers and other calls fill up to 28; whoever comes fifth waits, for seconds."""
 SHOWN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 

@@ -130,7 +130,6 @@ def test_few_step_weights_draw_the_fast_jobs_only(
 
 
 def test_a_lora_is_merged_into_a_copy(wan_folder: Path, make_request: MakeRequest, tmp_path: Path, wan: Any) -> None:
-    pytest.importorskip("peft")
     path = tmp_path / "self_forcing_lora.safetensors"
     weight = loaded_pipe(wan).transformer.blocks[0].attn1.to_q.weight
     down, up = torch.randn(2, weight.shape[1]), torch.randn(weight.shape[0], 2)

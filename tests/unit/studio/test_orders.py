@@ -236,8 +236,6 @@ def test_what_a_checkpoint_cannot_begin_with_is_refused_in_words(job_type, begin
 def test_a_checkpoint_that_needs_a_picture_asks_for_one():
     kind = dataclasses.replace(CATALOG.types["video_fast"], starts_from=("image",))
 
-    with pytest.raises(
-        InvalidInput, match=r"from a picture only, not from a prompt alone\. Add one, or set "
-    ):
+    with pytest.raises(InvalidInput, match=r"from a picture only, not from a prompt alone\. Add one, or set "):
         check_beginning(kind, "text")
     check_beginning(kind, "image")
