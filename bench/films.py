@@ -67,7 +67,8 @@ def encoder_calls(studio: StudioServer) -> Row:
 
 def rewriting(studio: StudioServer) -> Iterator[Row]:
     """A prompt rewritten for the first time, and once more."""
-    first, repeated = [], []
+    first: list[float] = []
+    repeated: list[float] = []
     with httpx.Client(base_url=studio.url, timeout=60) as client:
         client.post("/api/enhance-prompt", json={"prompt": "a warm up"}).raise_for_status()
         for nth in range(ROUNDS):

@@ -84,6 +84,7 @@ class Studio:
         try:
             yield
         finally:
+            background[-1].cancel()  # no worker more
             await self.execution.stop(self.settings.stop_grace_s)
             await self.services.orchestrator.stop(grace_s=1.0)
             await self.tickets.aclose()

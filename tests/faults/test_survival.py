@@ -36,19 +36,41 @@ def worker_pids(server: StudioServer) -> list[int]:
     return [child.pid for child in server.children() if "queue_backend.worker" in " ".join(child.cmdline())]
 
 
+def worker_of(server: StudioServer, lane: str) -> int:
+    """The process id of the lane's only worker."""
+    workers = server.client.get("/api/system").raise_for_status().json()["workers"]
+    (pid,) = [worker["pid"] for worker in workers if worker["lane"] == lane]
+    return int(pid)
+
+
 def test_a_killed_worker_costs_one_attempt_and_no_picture(make_studio: MakeStudio) -> None:
     server = make_studio()
     job_id = server.submit(**LONG)["id"]
     server.wait_until(job_id, mid_denoising)
 
-    (pid,) = worker_pids(server)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(worker_of(server, "sdxl"), signal.SIGKILL)
     job = server.wait_completed(job_id)
 
     assert job["attempt"] == 2
     assert len(job["assets"]) == 6
     assert sorted(asset["index"] for asset in assets_of(server, job_id)) == list(range(6))
     assert "signal 9" in server.log_path.read_text()
+
+
+def test_a_film_whose_worker_and_server_are_killed_is_made_without_rewriting_again(make_studio: MakeStudio) -> None:
+    server = make_studio()
+    job_id = server.submit("boat at night", job_type="video7b_high_enhanced", steps=60)["id"]
+    server.wait_until(job_id, lambda job: job["lane"] == "wan" and mid_denoising(job))
+    written = server.job(job_id)["enhanced_prompt"]
+    os.kill(worker_of(server, "wan"), signal.SIGKILL)
+    server.wait_until(job_id, lambda job: job["attempt"] == 2 and mid_denoising(job))
+    server.stop(signal.SIGKILL)
+    server.start()
+    job = server.wait_completed(job_id)
+
+    assert (job["lane"], job["attempt"], job["enhanced_prompt"]) == ("wan", 3, written)
+    assert len(job["assets"]) == len(assets_of(server, job_id)) == 1
+    assert server.log_path.read_text().count(f"Job {job_id} goes on to lane wan") == 1
 
 
 def test_twenty_pending_jobs_survive_a_killed_server(make_studio: MakeStudio) -> None:

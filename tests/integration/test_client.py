@@ -15,6 +15,7 @@ from PIL import Image
 
 from studio.ui.calls import FOLLOWERS
 from tests.integration.small_studio import WHO, ServedStudio
+from tests.small_catalog import small_catalog
 
 ENDED = {"completed", "failed", "cancelled"}
 
@@ -85,7 +86,7 @@ def test_the_short_calls(client: Client) -> None:
     page = client.predict("image", "sdxl_image_fast", "red boat", None, None, 1, api_name="/list_assets")
     assert page["items"][0]["id"] == made["assets"][0]
     assert client.predict(made["assets"][0], api_name="/delete_asset")["trashed_at"] is not None
-    assert [kind["type"] for kind in client.predict(api_name="/job_types")] == ["sdxl_image_fast", "sdxl_image_high"]
+    assert [kind["type"] for kind in client.predict(api_name="/job_types")] == list(small_catalog().types)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,7 @@ def test_the_documentation_shows_every_endpoint(client: Client) -> None:
         "/get_asset": "asset_id",
         "/delete_asset": "asset_id",
         "/job_types": "",
+        "/enhance_prompt": "prompt kind",
     }
     assert set(endpoints) == set(contract)
     for name, arguments in contract.items():

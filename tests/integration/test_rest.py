@@ -20,6 +20,7 @@ from studio.errors import RateLimited
 from studio.media.pictures import MAX_UPLOAD_BYTES
 from studio.web.dependencies import acting_person
 from tests.integration.small_studio import WHO, ServedStudio, SmallStudio
+from tests.small_catalog import small_catalog
 
 ENDED = {"completed", "failed", "cancelled"}
 
@@ -301,7 +302,7 @@ def test_lists_and_figures(web: httpx.Client) -> None:
     work = {"job_type": "sdxl_image_high", "count": 1, "steps": 8, "width": 128, "height": 64}
     assert web.get("/api/estimate", params=work).json()["run_s"] == pytest.approx(2.0 / 6 * 4, abs=0.06)
     assert web.get("/api/estimate", params={"job_type": "sdxl_image_high"}).json()["run_s"] == 2.0
-    assert [kind["type"] for kind in web.get("/api/job-types").json()] == ["sdxl_image_fast", "sdxl_image_high"]
+    assert [kind["type"] for kind in web.get("/api/job-types").json()] == list(small_catalog().types)
 
 
 def test_the_library(web: httpx.Client) -> None:
@@ -521,8 +522,9 @@ async def test_metrics(door: httpx.AsyncClient) -> None:
 
 async def test_the_system_view(shut_door: httpx.AsyncClient) -> None:
     view = (await shut_door.get("/api/system")).json()
-    assert view["waiting"] == {"sdxl": 0}
-    assert [(worker["lane"], worker["state"]) for worker in view["workers"]] == [("sdxl", "stopped")]
+    assert view["waiting"] == {"sdxl": 0, "wan": 0, "qwen": 0}
+    workers = [(worker["lane"], worker["state"]) for worker in view["workers"]]
+    assert workers == [("sdxl", "stopped"), ("wan", "stopped"), ("qwen", "stopped")]
 
 
 async def test_documentation_comes_from_this_host_alone(door: httpx.AsyncClient) -> None:
