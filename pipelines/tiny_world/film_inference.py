@@ -14,7 +14,7 @@ from PIL import Image
 from pipelines.tiny_world.inference import Recipe
 from pipelines.tiny_world.motions import FILM_SIZES, FRAMES
 
-FILM_RECIPES: Final[dict[str, Recipe]] = {"fast": Recipe(steps=8, guidance=4.0), "high": Recipe(steps=20, guidance=4.0)}
+FILM_RECIPES: Final[dict[str, Recipe]] = {"fast": Recipe(steps=8, guidance=2.5), "high": Recipe(steps=20, guidance=2.5)}
 
 
 def load_film_pipeline(folder: Path) -> WanPipeline:

@@ -181,6 +181,8 @@ def test_coupled_film_noise_carries_the_layout_and_stays_normal() -> None:
     assert float(corner.std()) == pytest.approx(1.0, abs=0.03)
     assert torch.equal(coupled[:, 8:], noise[:, 8:])
     assert torch.equal(coupled[:, :, 1], noise[:, :, 1])
+    louder = couple_film(noise, quantiles, 4.0)[:, :8, 0, :2, :2]
+    assert torch.allclose(louder.sum(dim=(2, 3)) / 2.0, 4.0 * quantiles, atol=1e-4)
 
 
 def test_plain_attention_gives_the_same_numbers(small_wan: WanSettings) -> None:
