@@ -62,8 +62,8 @@ _DISTILLED_HIGH_STEPS = 8
 
 # The tiny Wan's steps are few and its blocks small: a cache would cost more pictures than time.
 _WAN_DEMO: dict[str, Recipe] = {
-    "fast": Recipe(steps=10, guidance=4.0, scheduler="unipc"),
-    "high": Recipe(steps=20, guidance=4.0, scheduler="unipc"),
+    "fast": Recipe(steps=8, guidance=2.5, scheduler="unipc"),
+    "high": Recipe(steps=20, guidance=2.5, scheduler="unipc"),
 }
 # 50 steps at guidance 5 is what WAN's authors sample with (arXiv:2503.20314 and their generate.py). Guidance in the
 # last fifth changes textures only and costs half of it. Thresholds after ParaAttention's first-block cache on WAN.

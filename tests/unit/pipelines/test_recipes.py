@@ -67,7 +67,7 @@ def test_every_recipe_names_a_known_scheduler() -> None:
 def test_the_tiny_wan_takes_no_short_cuts() -> None:
     demo = dataclasses.replace(WAN, demo=True)
     fast, high = (recipe(demo, quality) for quality in QUALITIES)
-    assert (fast.steps, high.steps) == (10, 20)
+    assert (fast.steps, high.steps) == (8, 20)
     assert [each.cache_threshold for each in (fast, high)] == [None, None]
     assert [each.guided_share for each in (fast, high)] == [1.0, 1.0]
     assert fast.flow_shift is None
