@@ -29,7 +29,9 @@ def measure(folder: Path) -> Iterator[Row]:
     database.migrate()
     try:
         views = JobViews(Standings(database, catalog))
-        jobs = JobService(database, catalog, ContentPolicy(()), views, announce=lambda lane: None)
+        jobs = JobService(
+            database, catalog, ContentPolicy(()), views, announce=lambda lane: None, look_again=lambda job_id: None
+        )
         yield submits_per_second(jobs, local_person(database))
         yield claims_per_second(JobLeases(database, this_process()))
     finally:

@@ -57,6 +57,13 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Began:
+    """Everything the run needs is in memory, and its request is computed from here on."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heartbeat:
     """Sent every HEARTBEAT_S by a thread of its own, also while the pipeline computes.
 
@@ -99,4 +106,4 @@ class Failed:
 
 
 ToWorker = Run | Cancel | Shutdown
-FromWorker = Started | Heartbeat | Reported | Finished | Failed
+FromWorker = Started | Began | Heartbeat | Reported | Finished | Failed

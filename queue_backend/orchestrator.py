@@ -99,8 +99,8 @@ class Orchestrator:
     async def cancel(self, run_id: str) -> None:
         """Ask a run to stop at its next step; returns at once. An unknown or ended run is left alone.
 
-        `run` then raises RunFailed with code "cancelled": when the worker has stopped, or when the grace is over and
-        the process has been killed.
+        `run` then raises RunFailed with code "cancelled": at once while the worker still loads, else when it has
+        stopped, or when the grace is over and the process has been killed.
         """
         place = self._runs.get(run_id)
         if isinstance(place, asyncio.Future):
@@ -111,7 +111,7 @@ class Orchestrator:
         elif place is not None:
             place.cancelled = True
             if place.worker is not None and place.worker.run_id == run_id:
-                self._spawn(place.worker.cancel(self._patience.cancel_grace_s), f"cancel {run_id}")
+                self._spawn(place.worker.cancel(self._patience), f"cancel {run_id}")
 
     async def prepare(self, lane: str) -> None:
         """Start the lane's workers ahead of their first run, one after the other: beside each other their imports would
@@ -176,7 +176,7 @@ class Orchestrator:
         slot.taken = False
 
     async def _release_when_quiet(self, slot: _Slot, worker: WorkerProcess) -> None:
-        await worker.quiesce(self._patience.cancel_grace_s)
+        await worker.quiesce(self._patience)
         self._release(slot)
 
     async def _started(self, slot: _Slot) -> WorkerProcess:

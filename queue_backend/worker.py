@@ -27,6 +27,7 @@ from typing import Any, Final, NoReturn, Protocol
 import psutil
 
 from queue_backend.messages import (
+    Began,
     Cancel,
     Failed,
     Finished,
@@ -160,6 +161,7 @@ class Worker:
                 self._runnable.load(report)
             if is_cancelled():
                 return cancelled(run.run_id)
+            self._link.send(Began(run_id=run.run_id))
             return Finished(run_id=run.run_id, result=self._runnable.generate(run.request, report, is_cancelled))
         except Exception as error:  # the pipeline's failure belongs to the run, not to the process
             answer = failure(run.run_id, error)

@@ -19,6 +19,7 @@ from typing import Any, Final
 from queue_backend.errors import RunError, RunFailed, WorkerLost
 from queue_backend.mailbox import OnProgress, ProgressMailbox
 from queue_backend.messages import (
+    Began,
     Cancel,
     Failed,
     Finished,
@@ -123,21 +124,29 @@ class WorkerProcess:
         await current.mailbox.deliver(on_progress)
         return current.answer.result()
 
-    async def cancel(self, grace_s: float) -> None:
-        """Ask the current run to stop, and kill the process if it has not stopped within `grace_s` seconds."""
+    async def cancel(self, patience: Patience) -> None:
+        """Ask the current run to stop, and kill the process if it has not stopped within the grace.
+
+        Importing and loading cannot be cut short. The caller of a run that has not begun gets its answer at once, and
+        the process may take as long as a start may: the next run needs the model too.
+        """
         current = self._run
         if current is None or current.cancelling:
             return
         current.cancelling = True
         self._outbox.put(Cancel(run_id=current.run_id))
+        grace_s = patience.cancel_grace_s
+        if not current.began:
+            grace_s = max(grace_s, patience.start_timeout_s)
+            current.reply(error=RunFailed("The run was cancelled before it began.", code="cancelled"))
         if not await _happens(current.ended, grace_s):
             sentence = f"did not stop within {grace_s:g} s of a cancel and was replaced"
             self.kill(sentence, RunFailed("The run was cancelled.", code="cancelled"))
             await self.ended.wait()
 
-    async def quiesce(self, grace_s: float) -> None:
+    async def quiesce(self, patience: Patience) -> None:
         """Return once no run is in progress: cancel what is, or kill the process."""
-        await self.cancel(grace_s)
+        await self.cancel(patience)
         if self._run is not None:
             await self._run.ended.wait()
 
@@ -226,6 +235,8 @@ class WorkerProcess:
             case Started():
                 self.ready = True
                 self.settled.set()
+            case Began(run_id=run_id) if run_id == self.run_id and self._run:
+                self._run.began = True
             case Heartbeat(rss_bytes=rss_bytes):
                 self.rss_bytes = rss_bytes
             case Reported(run_id=run_id, progress=progress) if run_id == self.run_id and self._run:
@@ -257,24 +268,31 @@ class WorkerProcess:
         self.idle_since = time.monotonic()
         if current is None:
             return
-        if error is None:
-            current.answer.set_result(result)
-        else:
-            current.answer.set_exception(error)
-            current.answer.exception()  # seen: the caller may have left
-        current.mailbox.close()
+        current.reply(result=result, error=error)
         current.ended.set()
 
 
 class _CurrentRun:
-    """The run that a worker works on."""
+    """The run that a worker works on. `began` once the worker computes its request."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         self.mailbox = ProgressMailbox()
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
+        self.began = False
         self.cancelling = False
+
+    def reply(self, *, result: Any = None, error: RunError | None = None) -> None:
+        """Answer the caller, unless the run was answered before."""
+        if self.answer.done():
+            return
+        if error is None:
+            self.answer.set_result(result)
+        else:
+            self.answer.set_exception(error)
+            self.answer.exception()  # seen: the caller may have left
+        self.mailbox.close()
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

@@ -139,7 +139,7 @@ def build(settings: Settings) -> Studio:
         announcer=announcer,
     )
     services = Services(
-        jobs=JobService(database, catalog, policy, views, announcer),
+        jobs=JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again),
         library=LibraryService(database, storage),
         projects=ProjectService(database),
         uploads=uploads,

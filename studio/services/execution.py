@@ -61,6 +61,17 @@ class Execution:
         self._announcer = announcer
         self._stopping = False
         self._runs: set[asyncio.Task[bool]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._relays: dict[str, Relay] = {}
+
+    def look_again(self, job_id: str) -> None:
+        """The job was asked to stop. If it runs here, its wish is read at once. Any thread may call this."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hurry, job_id)
+
+    def _hurry(self, job_id: str) -> None:
+        if (relay := self._relays.get(job_id)) is not None:
+            relay.hurry()
 
     async def run_next(self, lane: str) -> bool:
         """Take the next job of `lane` to its end. False if there was none to take.
@@ -69,6 +80,7 @@ class Execution:
         """
         if self._stopping:
             return False
+        self._loop = asyncio.get_running_loop()
         work = asyncio.create_task(self._claim_and_perform(lane), name=f"run_next {lane}")
         self._runs.add(work)
         work.add_done_callback(self._runs.discard)
@@ -107,7 +119,7 @@ class Execution:
         """Run a leg of the claimed job and record how it ended, whichever way."""
         relay = Relay(self._leases, claim, self._announcer.poke, lambda: self._orchestrator.cancel(claim.lease_token))
         try:
-            async with self._scratch(claim) as scratch, _relaying(relay):
+            async with self._scratch(claim) as scratch, self._relaying(claim, relay):
                 kind = self._kind(claim)
                 next_lane = kind.lane_after(claim.lane)
                 if next_lane is None:
@@ -244,15 +256,16 @@ class Execution:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-
-@asynccontextmanager
-async def _relaying(relay: Relay) -> AsyncIterator[None]:
-    task = asyncio.create_task(relay.run(), name="relay")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    @asynccontextmanager
+    async def _relaying(self, claim: Claim, relay: Relay) -> AsyncIterator[None]:
+        task = asyncio.create_task(relay.run(), name=f"relay {claim.job_id}")
+        self._relays[claim.job_id] = relay
+        try:
+            yield
+        finally:
+            del self._relays[claim.job_id]
+            task.cancel()
+            await asyncio.wait([task])
 
 
 def _timings(seen_s: dict[str, float], told_s: dict[str, float]) -> dict[str, float]:

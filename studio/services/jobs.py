@@ -46,7 +46,8 @@ class _Settled:
 
 
 class JobService:
-    """`announce(lane)` is called after each commit that clients or workers should hear of; any thread may call it."""
+    """`announce(lane)` is called after each commit that clients or workers should hear of, and `look_again(job_id)`
+    after one that asks a job to stop; both from any thread."""
 
     def __init__(
         self,
@@ -54,13 +55,16 @@ class JobService:
         catalog: Catalog,
         policy: ContentPolicy,
         views: JobViews,
+        *,
         announce: Callable[[str], None],
+        look_again: Callable[[str], None],
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._policy = policy
         self._views = views
         self._announce = announce
+        self._look_again = look_again
 
     def submit(self, person: Person, order: Order, *, idempotency_key: str | None = None) -> Json:
         """Check `order` and queue it. The same person and key get the first job again.
@@ -125,6 +129,7 @@ class JobService:
             lane = job.lane
         if changed:
             log.info("Job %s was cancelled by %s.", job_id, person.id)
+            self._look_again(job_id)
             self._announce(lane)
         return self.get(person, job_id)
 

@@ -39,6 +39,7 @@ class Relay:
         self._clock = StageClock(now)
         self._waiting: list[Progress] = []
         self._arrived = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._writing = asyncio.Lock()
         self.cancel_requested = False
         self.lost = False
@@ -61,13 +62,14 @@ class Relay:
     async def run(self) -> None:
         """Write reports down until the lease is lost; to be cancelled when the run has ended."""
         while not self.lost:
-            try:
-                async with asyncio.timeout(RENEW_INTERVAL_S):
-                    await self._arrived.wait()
-            except TimeoutError:
-                log.debug("Job %s: no progress, the lease is renewed.", self._claim.job_id)
+            await _first_of(RENEW_INTERVAL_S, self._arrived, self._hurried)
+            self._hurried.clear()
             await self.flush(renew=True)
-            await asyncio.sleep(WRITE_INTERVAL_S)
+            await _first_of(WRITE_INTERVAL_S, self._hurried)
+
+    def hurry(self) -> None:
+        """Somebody wishes the run to stop: read the job's wish now, not with the next report."""
+        self._hurried.set()
 
     async def flush(self, *, renew: bool = False) -> None:
         """Write down what waits; with `renew`, keep the lease even if nothing does."""
@@ -99,6 +101,16 @@ class Relay:
             self._poke()
         if self.cancel_requested and not asked_before:
             await self._stop_run()
+
+
+async def _first_of(within_s: float, *events: asyncio.Event) -> None:
+    """Return when one of `events` is set, or the time is over."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class StageClock:

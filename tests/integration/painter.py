@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -22,15 +24,20 @@ from pipelines.contract import (
 from pipelines.films import write_film
 
 STEP_S = 0.01
+HEAVY = Path(os.environ["PAINTER_HEAVY"])
+"""While this file exists, loading goes on."""
 RECEIPT = {"model": "painter"}
 RICH_WORDS = ("in", "soft", "light,", "with", "a", "calm", "camera", "and", "a", "wide", "view")
 
 
 class Painter:
-    """One flat picture a seed. "slow" in the prompt never ends by itself, "impossible" fails."""
+    """One flat picture a seed. "slow" in the prompt never ends by itself, "impossible" fails. Loads for as long as
+    HEAVY exists."""
 
     def load(self, report: Callable[[Progress], None]) -> None:
         report(Progress(stage=Stage.LOADING, fraction=0.0))
+        while HEAVY.exists():
+            time.sleep(STEP_S)
 
     def generate(
         self, request: GenerationRequest, report: Callable[[Progress], None], is_cancelled: Callable[[], bool]

@@ -64,9 +64,9 @@ class SmallStudio:
         self.storage = MediaStorage((folder / "media").as_uri())
         self.catalog = small_catalog()
         self.stopping = Stopping()
+        environment = {"PYTHONPATH": str(HERE), "PAINTER_HEAVY": str(folder / "heavy")}
         specs = {
-            lane: WorkerSpec(lane=lane, factory=factory, environment={"PYTHONPATH": str(HERE)})
-            for lane, factory in FACTORIES.items()
+            lane: WorkerSpec(lane=lane, factory=factory, environment=environment) for lane, factory in FACTORIES.items()
         }
         self.orchestrator = Orchestrator(specs, folder / "logs")
         policy = ContentPolicy(("forbiddenword",))
@@ -91,7 +91,14 @@ class SmallStudio:
         self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
         self.people = {"": local_person(self.database)}
         self.services = Services(
-            jobs=JobService(self.database, self.catalog, policy, views, self.announcer),
+            jobs=JobService(
+                self.database,
+                self.catalog,
+                policy,
+                views,
+                announce=self.announcer,
+                look_again=self.execution.look_again,
+            ),
             library=LibraryService(self.database, self.storage),
             projects=ProjectService(self.database),
             uploads=uploads,

@@ -121,6 +121,24 @@ def test_cancelling_in_a_stage_leaves_nothing_and_frees_the_lane(
     assert web.get(f"/api/jobs/{job['id']}").json()["status"] == "cancelled"
 
 
+def test_cancelling_while_the_model_loads_is_answered_before_it_is_loaded(
+    web: httpx.Client, served_studio: ServedStudio
+) -> None:
+    heavy = served_studio.folder / "heavy"
+    heavy.touch()
+    job = order(web, job_type="video_fast")
+    while web.get(f"/api/jobs/{job['id']}").json()["stage"] != "loading":
+        time.sleep(0.02)
+    web.post(f"/api/jobs/{job['id']}/cancel")
+    ended = finished(web, job["id"])
+    assert (ended["status"], ended["assets"], heavy.exists()) == ("cancelled", [], True)
+
+    following = order(web, job_type="video_fast")
+    heavy.unlink()
+    assert finished(web, following["id"])["status"] == "completed"
+    assert not list((served_studio.folder / "scratch").iterdir())
+
+
 def test_a_prompt_is_rewritten_over_rest_and_from_the_client(web: httpx.Client, python: Client) -> None:
     over_rest = web.post("/api/enhance-prompt", json={"prompt": "boat at night", "kind": "image"}).json()
     from_client = python.predict("boat at night", api_name="/enhance_prompt")

@@ -94,6 +94,18 @@ class WaitsForFile(Runnable):
         return os.getpid()
 
 
+class LoadsSlowly(Runnable):
+    """Loads until the file of the option `gate` exists, whatever is asked of it; a run then takes no time."""
+
+    def load(self, report: Report) -> None:
+        super().load(report)
+        while not self.options["gate"].exists():
+            time.sleep(WAIT_S)
+
+    def generate(self, request: Any, report: Report, is_cancelled: IsCancelled) -> Any:
+        return (os.getpid(), self.loads)
+
+
 class Dies(Runnable):
     """Ends its own process in the way the request names."""
 

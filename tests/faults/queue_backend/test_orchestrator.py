@@ -99,6 +99,27 @@ async def test_cancelling_while_the_process_starts(fleet, listener):
     assert listener.reports == []
 
 
+async def test_a_run_cancelled_while_its_worker_loads_is_answered_at_once_and_the_load_goes_on(
+    fleet, listener, tmp_path
+):
+    gate = tmp_path / "gate"
+    orchestrator = fleet("LoadsSlowly", patience=Patience(cancel_grace_s=0.2), gate=gate)
+    run = asyncio.create_task(orchestrator.run("lane", "one", None, listener))
+    await fleet.until(lambda: listener.reports)
+    pid = orchestrator.status()[0].pid
+    await orchestrator.cancel("one")
+    with pytest.raises(RunFailed, match="before it began") as failed:
+        await run
+    assert failed.value.code == "cancelled"
+
+    following = asyncio.create_task(orchestrator.run("lane", "two", None, listener))
+    await asyncio.sleep(0.5)
+    assert not following.done(), "the worker still loads, and a load that outlasts the grace is not begun anew"
+    assert orchestrator.status()[0].run_id == "one"
+    gate.touch()
+    assert await following == (pid, 2)
+
+
 async def test_one_worker_takes_one_run_at_a_time(fleet, listener, tmp_path):
     orchestrator = fleet("WaitsForFile")
     gate, other_gate = tmp_path / "gate", tmp_path / "other"

@@ -53,8 +53,11 @@ class Desk:
         self.database = database
         self.catalog = catalog
         self.announced: list[str] = []
+        self.hurried: list[str] = []
         self.views = JobViews(Standings(database, catalog))
-        self.jobs = JobService(database, catalog, policy, self.views, self.announced.append)
+        self.jobs = JobService(
+            database, catalog, policy, self.views, announce=self.announced.append, look_again=self.hurried.append
+        )
         self.leases = JobLeases(database, "elsewhere:1:1.0")
         self.alice = self.person("Alice")
         self.bob = self.person("Bob")

@@ -86,6 +86,22 @@ async def test_without_progress_the_lease_is_renewed_and_a_wish_to_stop_heard_on
     assert line.pokes == 0
 
 
+async def test_a_hurried_relay_hears_the_wish_at_once(desk, line, monkeypatch):
+    monkeypatch.setattr(relay_module, "RENEW_INTERVAL_S", 600.0)
+    monkeypatch.setattr(relay_module, "WRITE_INTERVAL_S", 600.0)
+    task = asyncio.create_task(line.relay.run())
+    await line.relay.report(_denoising(1))
+    await until(lambda: desk.row(line.job["id"]).step == 1)
+    desk.jobs.cancel(desk.alice, line.job["id"])
+    assert desk.hurried == [line.job["id"]]
+    line.relay.hurry()
+    await until(lambda: line.stops)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert line.relay.cancel_requested
+
+
 async def test_a_lost_lease_stops_the_run_once_and_is_logged(desk, line, caplog):
     desk.leases.hand_back(line.claim)
     await line.relay.report(_denoising(1))
