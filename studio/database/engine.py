@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from studio.database.schema import ChangeCounter
 from studio.people import Person
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
+WAL_RETRY_S = 0.01
 """How long a writer waits for the one before it. Writers here take milliseconds; a loaded machine may pause them."""
 POOL_SIZE = 20
 MAX_OVERFLOW = 70
@@ -123,9 +125,24 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not open transactions by itself: `_begin_sqlite` says which kind.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # The change of mode asks for the whole file and, unlike all else, does not wait out the busy timeout where another
+    # process writes the first tables in this moment. The mode is kept in the file, so it is changed once in its life.
+    end = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(WAL_RETRY_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,19 @@ def test_the_lists_are_filled(database: Database):
 
 def _in_any_order(found: Any) -> list[str]:
     return sorted(repr(one) for one in (found if isinstance(found, list) else [found]))
+
+
+def test_a_first_start_waits_while_another_process_makes_the_file(tmp_path: Path):
+    other = sqlite3.connect(tmp_path / "studio.db", isolation_level=None, check_same_thread=False)
+    other.execute("create table begun (id)")
+    other.execute("begin immediate")
+    ended = threading.Timer(0.3, other.execute, ["commit"])
+    ended.start()
+    database = Database(f"sqlite:///{tmp_path}/studio.db")
+    database.migrate()
+    database.close()
+    ended.join()
+    other.close()
 
 
 def test_two_processes_may_start_at_once(tmp_path: Path):
