@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := app.py studio pipelines queue_backend bench tests
 
-.PHONY: run test check format bench showcase clean
+.PHONY: run test check format bench bench-full showcase clean
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "This needs Python 3.11: install it, or name yours with 'make PYTHON=...'."; exit 1; }
@@ -37,6 +37,9 @@ format: $(VENV)/.dev  ## write the format and the fixes that are safe
 
 bench: $(VENV)/.dev  ## measure, print a table, write bench/results.json
 	$(BIN)/python -m bench
+
+bench-full: $(VENV)/.dev  ## the published models at full size with random weights, into bench/full.json
+	$(BIN)/python -m bench.full
 
 showcase: $(VENV)/.dev  ## one job of each type with the demo models, into docs/ten_types.md
 	$(BIN)/python -m bench.showcase

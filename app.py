@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -10,20 +9,20 @@ import sys
 from pydantic import ValidationError
 
 from pipelines.contract import ModelMissing
-from studio import VERSION
+from studio import VERSION, commands
 from studio.errors import StorageFailed
 from studio.logs import configure_logging
 from studio.settings import Settings, environment_name
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="OurVidz Studio. Settings are environment variables: see README.md.")
-    parser.add_argument("--version", action="version", version=f"OurVidz Studio {VERSION}")
-    parser.parse_args()
+    arguments = commands.parser().parse_args()
     try:
         settings = Settings()
     except ValidationError as error:
         sys.exit("\n".join(f"{environment_name(one['loc'])}: {one['msg']}" for one in error.errors()))
+    if arguments.command:
+        sys.exit(commands.run(arguments, settings))
     try:
         configure_logging(settings.data_path / "logs", settings.log_level)
     except OSError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import database, films, pictures, server
+from bench import database, films, memory, pictures, server
 from bench.measure import Row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -25,6 +25,7 @@ def main() -> None:
         server.measure,
         pictures.measure,
         films.measure,
+        memory.measure,
     )
     with tempfile.TemporaryDirectory() as folder:
         for suite in suites:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,15 @@ import transformers
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError
 
+from pipelines.acceleration import (
+    AUTOMATIC,
+    AttentionSwitch,
+    CacheSwitch,
+    CompileSwitch,
+    DeviceKind,
+    Switches,
+    dtype_of,
+)
 from pipelines.checkpoint_roles import ENVIRONMENT_VARIABLE, FULL_MODEL
 from pipelines.checkpoints import Checkpoint, Kind
 from pipelines.contract import ModelMissing
@@ -26,6 +35,11 @@ logger = logging.getLogger(__name__)
 PREVIEW_INTERVAL_S = 0.25
 """Previews that follow each other faster are not made: each costs about 10 ms, as much as a fifth of a small step."""
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+TORCH_DTYPES: Mapping[str, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+}
 # What three libraries raise over files that anyone may have made.
 _READING_ERRORS = (
     OSError,
@@ -43,7 +57,8 @@ _READING_ERRORS = (
 class PipelineOptions:
     """How a worker is told to find and load a checkpoint; see `pipelines.checkpoints.resolve` and `LoadOptions`.
 
-    Previews follow each other at least `preview_interval_s` apart.
+    `dtype`, `attention`, `cache` and `compile` are those of `pipelines.acceleration.Switches`; a `dtype` of None is
+    "auto". Previews follow each other at least `preview_interval_s` apart.
     """
 
     checkpoint: str | None = None
@@ -51,9 +66,17 @@ class PipelineOptions:
     cache_dir: str | None = None
     device: str | None = None
     dtype: str | None = None
+    attention: AttentionSwitch = "auto"
+    cache: CacheSwitch = "auto"
+    compile: CompileSwitch = "auto"
     offline: bool = False
     single_file_config: str | None = None
     preview_interval_s: float = PREVIEW_INTERVAL_S
+
+    @property
+    def switches(self) -> Switches:
+        """What jobs are accelerated by; the precision is settled at loading."""
+        return Switches(attention=self.attention, cache=self.cache, compile=self.compile)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +84,9 @@ class LoadOptions:
     """How to load. `cache_dir` keeps hub downloads (best on the network volume; None is the hub's own default).
 
     `offline` forbids the network. `single_file_config` is the folder or hub id whose configs and tokenizers a single
-    file is read with; None is a folder of the file's name beside it, or else the published SDXL's.
+    file is read with; None is a folder of the file's name beside it, or else the published SDXL's. `on_host` leaves the
+    weights in the host's memory, for someone else to bring to the device. `on_part` hears (name, done, total) before
+    each part of the checkpoint is read.
     """
 
     device: torch.device
@@ -69,6 +94,9 @@ class LoadOptions:
     cache_dir: str | None = None
     offline: bool = False
     single_file_config: str | None = None
+    switches: Switches = AUTOMATIC
+    on_host: bool = False
+    on_part: Callable[[str, int, int], None] | None = None
 
 
 def choose_device(override: str | None = None) -> torch.device:
@@ -76,30 +104,25 @@ def choose_device(override: str | None = None) -> torch.device:
     return torch.device(override or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-@functools.cache
+def device_kind(device_type: str) -> DeviceKind:
+    """Return which rows of the table of `pipelines.acceleration` a device has."""
+    return "cuda" if device_type == "cuda" else "cpu"
+
+
 def choose_dtype(device_type: str, override: str | None = None) -> torch.dtype:
-    """Return the precision of the UNet and the text encoders.
-
-    float16 on CUDA: as fast as bfloat16 there and three bits finer. On a CPU bfloat16 where the processor multiplies it
-    natively, otherwise float32: a 32 M-parameter UNet took 0.44 s against 0.77 s with AVX512-BF16 on 2 cores, and AMX
-    gains more. By capability and not by a timed probe, as a busy machine would answer by chance and so change the
-    pictures of a seed from one start to the next.
-    """
-    if override:
-        return {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}[override]
-    if device_type == "cuda":
-        return torch.float16
-    capabilities = torch.cpu.get_capabilities() if device_type == "cpu" else {}
-    native = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
-    return torch.bfloat16 if native else torch.float32
+    """Return the precision of SDXL's UNet and text encoders. Raises KeyError for an override that is none."""
+    return TORCH_DTYPES[override or dtype_of("sdxl", device_kind(device_type))]
 
 
+@functools.cache
 def choose_wide_dtype(device_type: str, override: str | None = None) -> torch.dtype:
-    """Return the precision of a model that was trained in bfloat16 and overflows float16: bfloat16 on a CUDA device
-    that has it, otherwise as `choose_dtype`."""
-    if override is None and device_type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return choose_dtype(device_type, override)
+    """Return the precision of a model that was trained in bfloat16 and overflows float16: where a CUDA device lacks
+    the former it is the latter all the same. Raises KeyError for an override that is none."""
+    chosen = TORCH_DTYPES[override or dtype_of("wan", device_kind(device_type))]
+    if override is None and device_type == "cuda" and not torch.cuda.is_bf16_supported():
+        logger.info("this card has no bfloat16: float16 instead, which may overflow; see STUDIO_DTYPE")
+        return torch.float16
+    return chosen
 
 
 def half_variant(checkpoint: Checkpoint, dtype: torch.dtype) -> str | None:

@@ -8,6 +8,7 @@ bit by bit, as no prompt-weighting syntax is read: brackets and plus signs are j
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +47,13 @@ class PromptEmbeddings:
 class PromptEncoder:
     """Encodes texts with the two tokenizers and text encoders of one loaded SDXL pipeline.
 
-    Keeps the `capacity` texts used last; `hits` and `misses` count over the encoder's life.
+    Keeps the `capacity` texts used last; `hits` and `misses` count over the encoder's life. `bring` has the text
+    encoders on the device, and is called before they work.
     """
 
-    def __init__(self, pipe: Any, fingerprint: str, capacity: int = CACHED_TEXTS) -> None:
+    def __init__(self, pipe: Any, fingerprint: str, bring: Callable[[], None], capacity: int = CACHED_TEXTS) -> None:
         self._pipe = pipe
+        self._bring = bring
         self._cache = TextCache(fingerprint, self._encode, capacity)
 
     @property
@@ -92,6 +95,7 @@ class PromptEncoder:
 
     @torch.inference_mode()
     def _encode(self, text: str) -> TextEmbedding:
+        self._bring()
         pipe = self._pipe
         pairs = ((pipe.tokenizer, pipe.text_encoder), (pipe.tokenizer_2, pipe.text_encoder_2))
         chunked = [token_chunks(tokenizer, text) for tokenizer, _ in pairs]

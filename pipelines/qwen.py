@@ -7,6 +7,7 @@ import importlib.metadata
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipelines.checkpoints import Checkpoint, resolve
 from pipelines.contract import (
     InvalidRequest,
     IsCancelled,
+    Occupied,
     Progress,
     ReportProgress,
     Rewriter,
@@ -24,15 +26,18 @@ from pipelines.contract import (
     Stage,
 )
 from pipelines.loading import LoadOptions, choose_device, choose_wide_dtype
-from pipelines.memory import free_memory, out_of_memory_as_advice
+from pipelines.memory import free_memory, module_bytes, out_of_memory_as_advice
+from pipelines.metering import Meter
 from pipelines.prompt_writing import CHINESE, ENGLISH, IMAGE, VIDEO, normalised
 from pipelines.qwen_loading import QUANTIZATIONS, Qwen, load_qwen
 from pipelines.qwen_writing import LOADED_FRACTION, Answer, Writing, stop_if
+from pipelines.residency import Part, Parts
 
 logger = logging.getLogger(__name__)
 
 REPORT_INTERVAL_S = 0.1
 CACHED_ANSWERS = 512
+_MODEL = "model"
 _LIBRARIES = ("torch", "transformers")
 
 
@@ -67,12 +72,18 @@ class QwenRewriter:
     Keeps the `CACHED_ANSWERS` answers given last, unusable ones too. The key holds everything that an answer depends
     on, the seed included: the same request is answered at once and by the same words, another seed by others. Answers
     are text of at most 4,000 characters, so they outlast `release`: a prompt known already needs no model at all.
+
+    The model is one part, "model". Quantised weights are more than parameters, so such a model gives way as a whole and
+    is loaded again; the others as those of pictures and films do.
     """
 
     def __init__(self, options: QwenOptions) -> None:
         self._options = options
         self._checkpoint: Checkpoint | None = None
         self._qwen: Qwen | None = None
+        self._parts: Parts | None = None
+        self._device = choose_device(options.device)
+        self._meter = Meter(self._device, "qwen")
         self._loading_s = 0.0
         self._answers: OrderedDict[tuple[str, str, str, str, int], Answer] = OrderedDict()
         self.hits = 0
@@ -83,19 +94,23 @@ class QwenRewriter:
         if self._qwen is not None:
             return
         began = time.perf_counter()
-        report(Progress(stage=Stage.LOADING, fraction=0.0))
+        self._meter.restart()
+        report(Progress(stage=Stage.LOADING, fraction=0.0, steps=1))
         self._checkpoint = checkpoint = resolve("qwen", self._options.checkpoint)
-        device = choose_device(self._options.device)
         options = LoadOptions(
-            device=device,
-            dtype=choose_wide_dtype(device.type, self._options.dtype),
+            device=self._device,
+            dtype=choose_wide_dtype(self._device.type, self._options.dtype),
             cache_dir=self._options.cache_dir,
             offline=self._options.offline,
         )
-        self._qwen = load_qwen(checkpoint, options, self._options.quantization)
+        quantization = self._options.quantization
+        self._qwen = load_qwen(checkpoint, options, quantization)
+        if quantization is None:
+            part = Part(modules=(self._qwen.model,), read=lambda: [load_qwen(checkpoint, options).model])
+            self._parts = Parts(self._device, {_MODEL: part})
         self._loading_s = time.perf_counter() - began
-        precision = self._options.quantization or options.dtype
-        logger.info("loaded %s on %s as %s in %.1f s", checkpoint.name, device, precision, self._loading_s)
+        precision = quantization or options.dtype
+        logger.info("loaded %s on %s as %s in %.1f s", checkpoint.name, self._device, precision, self._loading_s)
         report(Progress(stage=Stage.LOADING, fraction=LOADED_FRACTION))
 
     def generate(self, request: RewriteRequest, report: ReportProgress, is_cancelled: IsCancelled) -> RewriteResult:
@@ -103,6 +118,7 @@ class QwenRewriter:
 
         An answer that cannot be used is no error: the result then has no prompt, and a note.
         """
+        self._meter.restart()
         _require_possible(request)
         stop_if(is_cancelled)
         # 1. Answer at once what was answered before
@@ -119,15 +135,37 @@ class QwenRewriter:
         began = time.perf_counter()
         # 3. Let it write, and once more at another seed where the first answer cannot be used
         with out_of_memory_as_advice(f"job {request.job_id}"), torch.inference_mode():
+            if self._parts is not None:
+                self._parts.bring(_MODEL)
             answer = Writing(self._qwen, request, report, is_cancelled, self._options.report_interval_s).write()
         self._remember(request, answer)
         enhancing_s = time.perf_counter() - began
         report(Progress(stage=Stage.ENHANCING, fraction=1.0, text=answer.verdict.prompt))
         return self._result(answer, cached=False, timings_s={"loading_s": loading_s, "enhancing_s": enhancing_s})
 
+    def give_way(self, parts: Collection[str]) -> None:
+        """Take the model off the device, if it is named. It comes back when a prompt needs it."""
+        if _MODEL not in parts:
+            return
+        if self._parts is not None:
+            self._parts.give_way(parts)
+        elif self._qwen is not None:
+            self._qwen = None
+            free_memory()
+
+    def occupied(self) -> Occupied:
+        """Return what this process occupies on its device."""
+        parts: dict[str, int] = {}
+        if self._parts is not None:
+            parts = self._parts.bytes_there()
+        elif self._qwen is not None:
+            parts = {_MODEL: module_bytes(self._qwen.model)}
+        return self._meter.occupied(parts)
+
     def release(self) -> None:
         """Give back every byte of weights and their caches. `load` may be called again; answers given stay known."""
         self._qwen = None
+        self._parts = None
         self._checkpoint = None
         free_memory()
 

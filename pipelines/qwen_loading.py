@@ -53,6 +53,8 @@ def load_qwen(checkpoint: Checkpoint, options: LoadOptions, quantization: str | 
         )
     quiet_libraries()
     limit_threads()
+    if options.on_part is not None:
+        options.on_part("model", 0, 1)
     if by_torch:
         options = replace(options, dtype=torch.float32)
     with out_of_memory_as_advice(f"loading {checkpoint.name}"):

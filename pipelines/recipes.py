@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,6 +20,8 @@ DEFAULT_STRENGTH = 0.6
 """Denoising strength of image to image where nothing was said: keeps the layout, redraws the rest."""
 INPAINT_STRENGTH = 1.0
 """The same inside a mask: what is there is to be replaced, and must not shine through."""
+WAN_CACHE_THRESHOLDS: Mapping[str, float] = {"fast": 0.1, "high": 0.05}
+"""`Recipe.cache_threshold` by quality, after ParaAttention's first-block cache on WAN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +69,12 @@ _WAN_DEMO: dict[str, Recipe] = {
     "high": Recipe(steps=20, guidance=2.5, scheduler="unipc"),
 }
 # 50 steps at guidance 5 is what WAN's authors sample with (arXiv:2503.20314 and their generate.py). Guidance in the
-# last fifth changes textures only and costs half of it. Thresholds after ParaAttention's first-block cache on WAN.
+# last fifth changes textures only and costs half of it.
 _WAN_BASE: dict[str, Recipe] = {
-    "fast": Recipe(steps=20, guidance=5.0, scheduler="unipc", cache_threshold=0.1),
-    "high": Recipe(steps=50, guidance=5.0, scheduler="unipc", guided_share=0.8, cache_threshold=0.05),
+    "fast": Recipe(steps=20, guidance=5.0, scheduler="unipc", cache_threshold=WAN_CACHE_THRESHOLDS["fast"]),
+    "high": Recipe(
+        steps=50, guidance=5.0, scheduler="unipc", guided_share=0.8, cache_threshold=WAN_CACHE_THRESHOLDS["high"]
+    ),
 }
 # The self-forcing distillations (arXiv:2506.08009, LightX2V) are sampled in four Euler steps at shift 5, unguided.
 _WAN_FEW_STEP = Recipe(steps=4, guidance=1.0, scheduler="euler", flow_shift=5.0)

@@ -21,16 +21,20 @@ DENOISED_FRACTION = 0.90
 DECODED_FRACTION = 0.98
 PNG_COMPRESSION = 1
 
+OnStep = Callable[[Any, int, dict[str, Any]], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising:
     """One call of a diffusers pipeline: `arguments` beside the prompts. `scheduler` is the pipeline's own, and carries
-    `clean_sample`. `on_step` is called with the pipeline and the steps that are done."""
+    `clean_sample`. `on_step` is called with the pipeline, the steps that are done and the tensors that the pipeline
+    goes on with, which it may change. `pictures` are made at once; a film counts as one."""
 
     pipe: Any
     scheduler: Any
     arguments: Mapping[str, Any]
-    on_step: Callable[[Any, int], None] | None = None
+    on_step: OnStep | None = None
+    pictures: int = 1
 
 
 class Run:
@@ -54,10 +58,15 @@ class Run:
     def denoise(
         self, calls: Sequence[Denoising], prompts: Mapping[str, Any], preview: Callable[[torch.Tensor], bytes]
     ) -> torch.Tensor:
-        """Return the clean latents of all `calls`, one after the other. `preview` draws the estimate of a step."""
+        """Return the clean latents of all `calls`, one after the other. `preview` draws the estimate of a step, all
+        pictures side by side: those of earlier calls finished, those of later ones still blank."""
         self.stop_if_cancelled()
         self._report(Progress(stage=Stage.DENOISING, fraction=LOADED_FRACTION))
-        latents = torch.cat([self._call(call, prompts, preview, i, len(calls)) for i, call in enumerate(calls)])
+        made: list[torch.Tensor] = []
+        for i, call in enumerate(calls):
+            left = sum(later.pictures for later in calls[i + 1 :])
+            made.append(self._call(call, prompts, _among(preview, made, left), i, len(calls)))
+        latents = torch.cat(made)
         require_finite(latents, "denoising")
         self.clock("denoising_s")
         return latents
@@ -73,7 +82,7 @@ class Run:
         def after_step(pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             self.stop_if_cancelled()
             if call.on_step is not None:
-                call.on_step(pipe, step + 1)
+                call.on_step(pipe, step + 1, tensors)
             steps = int(pipe.num_timesteps)
             done = index * steps + step + 1
             share = done / (count * steps)
@@ -138,6 +147,15 @@ class Run:
         now = time.perf_counter()
         self.timings_s[stage] = now - self._began
         self._began = now
+
+
+def _among(
+    preview: Callable[[torch.Tensor], bytes], made: Sequence[torch.Tensor], left: int
+) -> Callable[[torch.Tensor], bytes]:
+    """Return what draws an estimate between the latents that are `made` and `left` blank ones."""
+    if not made and not left:
+        return preview
+    return lambda clean: preview(torch.cat([*made, clean, clean.new_zeros((left, *clean.shape[1:]))]))
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from diffusers import WanImageToVideoPipeline, WanPipeline, WanVACEPipeline, WanVideoToVideoPipeline
 from PIL import Image
 
+from pipelines.acceleration import Cache, accelerate
 from pipelines.checkpoint_roles import ENVIRONMENT_VARIABLE, IMAGE, TEXT, VIDEO
 from pipelines.checkpoints import Checkpoint
 from pipelines.contract import GenerationRequest, InvalidRequest
 from pipelines.films import read_film
-from pipelines.recipes import DEFAULT_STRENGTH, Recipe, recipe
+from pipelines.loading import LoadOptions, device_kind
+from pipelines.recipes import DEFAULT_STRENGTH, WAN_CACHE_THRESHOLDS, recipe
 from pipelines.references import open_picture
 from pipelines.request_checks import check_request, steps_at
-from pipelines.runs import Denoising, generators
-from pipelines.wan_acceleration import build_flow_scheduler, flow_shift_of
+from pipelines.runs import Denoising, OnStep, generators
+from pipelines.switches import say_once, switch, switched
+from pipelines.wan_acceleration import SEA_THRESHOLD, FilmCache, build_flow_scheduler, flow_shift_of
 
 _CAN_DO = {
     TEXT: "a text-to-video checkpoint such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
@@ -34,7 +37,8 @@ class WanJob:
     """One job, ready to denoise: `calls` one after the other, each of `batch` pictures or of one film.
 
     `mode` is text, image or video; `strength` is None where nothing is redrawn. `transformers` are those at work,
-    `cache_threshold` that of `first_block_cache`. `few_step` says that the distilled transformer draws.
+    `cache` that of `film_cache`. `few_step` says that the distilled transformer draws. `acceleration` says for the
+    receipt what computes.
     """
 
     mode: str
@@ -43,10 +47,11 @@ class WanJob:
     transformers: tuple[Any, ...]
     scheduler_name: str
     flow_shift: float
+    acceleration: dict[str, Any]
     strength: float | None = None
     few_step: bool = False
     guided_share: float = 1.0
-    cache_threshold: float | None = None
+    cache: FilmCache | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +63,27 @@ class _Start:
     frames: tuple[Image.Image, ...] = ()
 
 
-def plan_job(base: Any, checkpoint: Checkpoint, request: GenerationRequest, few_step_transformer: Any | None) -> WanJob:
-    """Return the job of `request` on the parts of the loaded pipeline `base`. Raises InvalidRequest."""
+def plan_job(
+    base: Any, checkpoint: Checkpoint, request: GenerationRequest, distilled: Any | None, options: LoadOptions
+) -> WanJob:
+    """Return the job of `request` on the parts of the pipeline `base`, loaded by `options`, or on the `distilled`
+    transformer. Raises InvalidRequest."""
     check_request(checkpoint, request)
     _check_frames(checkpoint, request)
     start = _start(base, checkpoint, request)
-    few_step = few_step_transformer is not None and request.quality == "fast"
-    transformer = few_step_transformer if few_step else base.transformer
+    wanted = accelerate("wan", request.quality, device_kind(options.device.type), options.switches)
+    few_step = distilled is not None and wanted.few_step
+    transformer = distilled if few_step else base.transformer
     advised = recipe(checkpoint, request.quality)
     scheduler_name = request.scheduler or advised.scheduler
     flow_shift = advised.flow_shift or flow_shift_of(base.scheduler.config)
     pipeline = _pipeline_class(base, start)
+    transformers = tuple(each for each in (transformer, getattr(base, "transformer_2", None)) if each is not None)
+    for each in transformers:
+        switch(each, wanted, options)
+    recommended = options.switches.cache == "auto"
+    threshold = advised.cache_threshold if recommended else WAN_CACHE_THRESHOLDS[request.quality]
+    cache = _cache(pipeline, request, wanted.cache, threshold)
 
     def call(seeds: Sequence[int]) -> Denoising:
         scheduler = build_flow_scheduler(scheduler_name, base.scheduler.config, flow_shift)
@@ -93,13 +108,14 @@ def plan_job(base: Any, checkpoint: Checkpoint, request: GenerationRequest, few_
         mode=start.mode,
         calls=tuple(call(seeds) for seeds in batches),
         batch=len(batches[0]),
-        transformers=tuple(each for each in (transformer, getattr(base, "transformer_2", None)) if each is not None),
+        transformers=transformers,
         scheduler_name=scheduler_name,
         flow_shift=flow_shift,
+        acceleration=switched(transformer) | {"cache": asdict(cache) if cache else None},
         strength=start.strength,
         few_step=few_step,
         guided_share=advised.guided_share,
-        cache_threshold=_cache_threshold(pipeline, request, advised),
+        cache=cache,
     )
 
 
@@ -195,24 +211,28 @@ def _inputs(pipeline: Any, request: GenerationRequest, start: _Start) -> dict[st
     }
 
 
-def _end_of_guidance(share: float) -> Callable[[Any, int], None] | None:
+def _end_of_guidance(share: float) -> OnStep | None:
     """Return what ends classifier-free guidance after `share` of the steps: the rest costs half."""
     if share >= 1:
         return None
 
-    def after_step(pipe: Any, done: int) -> None:
+    def after_step(pipe: Any, done: int, _tensors: dict[str, Any]) -> None:
         if done >= math.ceil(share * pipe.num_timesteps):
             pipe._guidance_scale = 1.0
 
     return after_step
 
 
-def _cache_threshold(pipeline: Any, request: GenerationRequest, advised: Recipe) -> float | None:
-    """Return the threshold of the first-block cache, or None where it would go wrong.
+def _cache(pipeline: Any, request: GenerationRequest, kind: Cache, threshold: float | None) -> FilmCache | None:
+    """Return the cache of a film, or None where there is none or it would go wrong. `threshold` is of the first block.
 
     It decides for a whole batch, and each picture is to depend on its own seed alone. WanVideoToVideoPipeline does not
     say which of its two calls a step makes, and VACE adds its hints between the blocks that would be skipped.
     """
-    if request.fps is None or pipeline in {WanVideoToVideoPipeline, WanVACEPipeline}:
+    if request.fps is None or pipeline in {WanVideoToVideoPipeline, WanVACEPipeline} or threshold is None:
         return None
-    return advised.cache_threshold
+    if kind == "sea":
+        if pipeline is WanPipeline:
+            return FilmCache(kind="sea", threshold=SEA_THRESHOLD)
+        say_once("SeaCache follows films from text alone: those from a picture use the first-block cache")
+    return None if kind == "off" else FilmCache(kind="first_block", threshold=threshold)

@@ -6,21 +6,27 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
 from pipelines.checkpoint_roles import WAN_CLASSES, WAN_FRAME_GROUP, WAN_GRID_PX, starts_of_wan
 from pipelines.checkpoints import Checkpoint, Kind
 from pipelines.loading import LoadOptions, failure_as_advice, half_variant
-from pipelines.memory import available_bytes, module_bytes
+from pipelines.part_loading import PartReader
 
-_PARTS = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
-_HEADROOM_BYTES = 2 * 2**30
-"""What must stay free beside the text encoder for it to be loaded onto the device at all."""
+PARTS = {
+    "text_encoder": ("text_encoder",),
+    "transformer": ("transformer", "transformer_2"),
+    "image_encoder": ("image_encoder",),
+    "vae": ("vae",),
+}
+"""The components of diffusers in each part that is read, and gives way, by itself."""
+_NEEDED = ("tokenizer", "text_encoder", "transformer", "vae", "scheduler")
 
 
 def load_wan(checkpoint: Checkpoint, options: LoadOptions) -> Any:
-    """Return the pipeline of `checkpoint` on its device, in evaluation mode; its text encoder only if it fits there.
+    """Return the pipeline of `checkpoint` on its device, in evaluation mode.
 
     The modules that the transformer keeps in float32 stay so. Raises ModelMissing where the files are absent or do not
     fit together, OutOfMemory where they do not fit the device.
@@ -44,22 +50,27 @@ def described(checkpoint: Checkpoint, pipe: Any) -> Checkpoint:
     )
 
 
+def reader_of(checkpoint: Checkpoint, options: LoadOptions) -> PartReader:
+    """What reads the parts of `checkpoint`."""
+    return PartReader(parts=PARTS, few_step="few_step_transformer", checkpoint=checkpoint, options=options)
+
+
 def _read(checkpoint: Checkpoint, options: LoadOptions) -> Any:
+    reader = reader_of(checkpoint, options)
+    folder, variant = checkpoint.location, half_variant(checkpoint, options.dtype)
+    if checkpoint.kind is not Kind.FOLDER:
+        folder, variant = reader.download(DiffusionPipeline), None
+    # By its own class: DiffusionPipeline does not know which components it may leave out, and reads them every time.
+    name = DiffusionPipeline.load_config(folder).get("_class_name")
+    if name not in WAN_CLASSES:
+        raise ValueError(f"the checkpoint is a {name}")
     # The VAE and the picture's encoder are published for float32; the VAE is halved below where that is meant.
     dtype = {"vae": torch.float32, "image_encoder": torch.float32, "default": options.dtype}
-    common: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
-    if checkpoint.kind is Kind.FOLDER:
-        variant = half_variant(checkpoint, options.dtype)
-        return DiffusionPipeline.from_pretrained(checkpoint.location, variant=variant, local_files_only=True, **common)
-    return DiffusionPipeline.from_pretrained(
-        checkpoint.location, cache_dir=options.cache_dir, local_files_only=options.offline, **common
-    )
+    return reader.read_folder(getattr(diffusers, name), folder, dtype=dtype, variant=variant)
 
 
 def _check_parts(pipe: Any) -> None:
-    if type(pipe).__name__ not in WAN_CLASSES:
-        raise ValueError(f"the checkpoint is a {type(pipe).__name__}")
-    absent = [name for name in _PARTS if getattr(pipe, name) is None]
+    absent = [name for name in _NEEDED if getattr(pipe, name) is None]
     if absent:
         raise ValueError(f"the pipeline lacks {absent}")
     width = pipe.text_encoder.config.d_model
@@ -73,11 +84,9 @@ def _place(pipe: Any, options: LoadOptions) -> None:
     half = options.device.type == "cuda" and options.dtype == torch.bfloat16
     if half and not getattr(pipe.vae.config, "force_upcast", False):
         pipe.vae.to(torch.bfloat16)
-    modules = {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
-    encoder = modules.pop("text_encoder")
-    for module in modules.values():
-        module.to(options.device).eval().requires_grad_(False)
-    encoder.eval().requires_grad_(False)
-    if available_bytes(options.device) > module_bytes(encoder) + _HEADROOM_BYTES:
-        encoder.to(options.device)
+    for module in pipe.components.values():
+        if isinstance(module, torch.nn.Module):
+            module.eval().requires_grad_(False)
+            if not options.on_host:
+                module.to(options.device)
     pipe.set_progress_bar_config(disable=True)

@@ -1,4 +1,4 @@
-"""WAN's prompts through its text encoder, a cache of them, and the encoder's place in memory.
+"""WAN's prompts through its text encoder, and a cache of them.
 
 UMT5-XXL is three quarters of WAN 1.3B's bytes and works for a tenth of a second a job: on a small card it gives way to
 the film, and comes back for the next prompt that is not in the cache.
@@ -6,13 +6,13 @@ the film, and comes back for the next prompt that is not in the cache.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import WanPipeline
 
-from pipelines.memory import free_memory
 from pipelines.text_cache import CACHED_TEXTS, TextCache
 
 LONGEST_TEXT_TOKENS = 512
@@ -36,19 +36,25 @@ class WanPromptEncoder:
     """Encodes texts as WanPipeline does, with the tokenizer and text encoder of one loaded pipeline.
 
     Keeps the `capacity` texts used last, in the computer's own memory; `hits` and `misses` count over the encoder's
-    life, and a miss is a call of the encoder. `parked` says that the encoder is not on `device` now.
+    life, and a miss is a call of the encoder. `bring` has the encoder on `device`, and is called before it works.
     """
 
-    def __init__(self, pipe: Any, fingerprint: str, device: torch.device, capacity: int = CACHED_TEXTS) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        fingerprint: str,
+        device: torch.device,
+        bring: Callable[[], None],
+        capacity: int = CACHED_TEXTS,
+    ) -> None:
         # The image-to-video and VACE classes of diffusers 0.42 clean prompts with ftfy without asking if it is there.
         self._encoding: Any = WanPipeline(
             tokenizer=pipe.tokenizer, text_encoder=pipe.text_encoder, vae=None, scheduler=None, transformer=None
         )
-        self._encoder = pipe.text_encoder
         self._device = device
+        self._bring = bring
         self._tokens = min(LONGEST_TEXT_TOKENS, pipe.tokenizer.model_max_length)
         self._cache = TextCache(fingerprint, self._encode, capacity)
-        self.parked = self._encoder.device.type != device.type
 
     @property
     def hits(self) -> int:
@@ -63,18 +69,9 @@ class WanPromptEncoder:
         negative = self._cache.get(negative_prompt.strip()).to(self._device) if guided else None
         return WanPrompts(positive=self._cache.get(prompt).to(self._device), negative=negative)
 
-    def park(self) -> None:
-        """Move the text encoder out of the device's memory, until a text is to be encoded again."""
-        if not self.parked:
-            self._encoder.to("cpu")
-            self.parked = True
-            free_memory()
-
     @torch.inference_mode()
     def _encode(self, text: str) -> torch.Tensor:
-        if self.parked:
-            self._encoder.to(self._device)
-            self.parked = False
+        self._bring()
         embedding, _ = self._encoding.encode_prompt(
             text, do_classifier_free_guidance=False, max_sequence_length=self._tokens, device=self._device
         )

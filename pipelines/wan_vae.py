@@ -10,6 +10,11 @@ from typing import Any
 import torch
 
 
+def tile(vae: Any, tiled: bool) -> None:
+    """Have `vae` code tile by tile, or each frame as a whole."""
+    vae.use_tiling = tiled
+
+
 @contextlib.contextmanager
 def watched(vae: Any, part: str, before_chunk: Callable[[], None]) -> Iterator[None]:
     """Call `before_chunk` before each latent frame (of each tile) that the `part` "encoder" or "decoder" codes.

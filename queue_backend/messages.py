@@ -5,6 +5,7 @@ Requests, progress reports and results belong to the pipelines; here they are op
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,36 @@ class WorkerSpec:
     """What a worker process holds: `factory` is "module:function", called in the child with `options` as keywords.
 
     `environment` is added to the parent's environment, for what must be set before the first import
-    (a device, thread counts). Its PYTHONPATH is searched before the program's own folder.
+    (a device, thread counts). Its PYTHONPATH is searched before the program's own folder. `device` is the one whose
+    memory it uses, and `context_bytes` what the process is expected to occupy there before any model is loaded.
     """
 
     lane: str
     factory: str
     options: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    context_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What a worker process occupies on its device, in bytes: the `parts` of its model that are there, the whole
+    process `now_bytes`, and at most `peak_bytes` since its last run began."""
+
+    parts: Mapping[str, int]
+    now_bytes: int
+    peak_bytes: int
+
+    @property
+    def context_bytes(self) -> int:
+        """What is not weights: libraries, the device's context, caches."""
+        return max(0, self.now_bytes - sum(self.parts.values()))
+
+    @property
+    def working_bytes(self) -> int:
+        """What the run took on top of what it left behind."""
+        return max(0, self.peak_bytes - self.now_bytes)
 
 
 # Parent to worker
@@ -42,6 +66,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GiveWay:
+    """Take these parts of the model off the device. Sent between runs only; answered by GaveWay."""
+
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shutdown:
     """Release the pipeline and exit with code 0."""
 
@@ -54,6 +85,14 @@ class Started:
     """The process is up and the factory's modules are imported; no model is loaded yet."""
 
     pid: int
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaveWay:
+    """The parts are off the device, or could not be taken off: `memory` says what is held now."""
+
+    memory: Memory | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +126,7 @@ class Finished:
 
     run_id: str
     result: Any
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +143,8 @@ class Failed:
     transient: bool
     traceback: str
     fatal: bool = False
+    memory: Memory | None = None
 
 
-ToWorker = Run | Cancel | Shutdown
-FromWorker = Started | Began | Heartbeat | Reported | Finished | Failed
+ToWorker = Run | Cancel | GiveWay | Shutdown
+FromWorker = Started | GaveWay | Began | Heartbeat | Reported | Finished | Failed

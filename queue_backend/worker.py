@@ -20,7 +20,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn, Protocol
 
@@ -32,7 +33,10 @@ from queue_backend.messages import (
     Failed,
     Finished,
     FromWorker,
+    GaveWay,
+    GiveWay,
     Heartbeat,
+    Memory,
     Reported,
     Run,
     Shutdown,
@@ -48,6 +52,19 @@ EXIT_POISONED: Final = 70
 _logger = logging.getLogger("queue_backend.worker")
 
 
+class Occupied(Protocol):
+    """What a runnable says of its memory; see queue_backend.messages.Memory."""
+
+    @property
+    def parts(self) -> Mapping[str, int]: ...
+
+    @property
+    def now_bytes(self) -> int: ...
+
+    @property
+    def peak_bytes(self) -> int: ...
+
+
 class Runnable(Protocol):
     """What the factory returns: a pipeline, seen from here. Methods are called from one thread, never at once."""
 
@@ -56,6 +73,12 @@ class Runnable(Protocol):
 
     def generate(self, request: Any, report: Callable[[Any], None], is_cancelled: Callable[[], bool]) -> Any:
         """Answer `request`. An exception's `code` and `transient` attributes travel to the parent."""
+
+    def give_way(self, parts: Collection[str]) -> None:
+        """Take these parts off the device; what a run needs comes back by itself."""
+
+    def occupied(self) -> Occupied:
+        """What is held now, and at most since the last run began."""
 
     def release(self) -> None:
         """Give back all memory."""
@@ -86,7 +109,7 @@ class Inbox:
     """What the listener thread hands to the main thread: work in order, and which runs were cancelled."""
 
     def __init__(self) -> None:
-        self.work: queue.SimpleQueue[Run | Shutdown] = queue.SimpleQueue()
+        self.work: queue.SimpleQueue[Run | GiveWay | Shutdown] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
 
     def listen(self, link: Link) -> None:
@@ -137,7 +160,10 @@ class Worker:
                 if self._runnable is not None:
                     self._runnable.release()
                 return 0
-            answer = self._answer(message)
+            if isinstance(message, GiveWay):
+                self._give_way(message.parts)
+                continue
+            answer = replace(self._answer(message), memory=self.memory())
             self._inbox.forget_cancels()
             try:
                 self._link.send(answer)
@@ -146,6 +172,25 @@ class Worker:
                 self._link.send(failure(message.run_id, error))
             if isinstance(answer, Failed) and answer.fatal:
                 return EXIT_POISONED
+
+    def memory(self) -> Memory | None:
+        """What the process occupies, where that is known."""
+        if self._runnable is None:
+            return None
+        try:
+            held = self._runnable.occupied()
+        except Exception:  # a poisoned device refuses even to be asked; the run's own answer is what matters
+            _logger.exception("The worker's memory could not be measured.")
+            return None
+        return Memory(parts=dict(held.parts), now_bytes=held.now_bytes, peak_bytes=held.peak_bytes)
+
+    def _give_way(self, parts: tuple[str, ...]) -> None:
+        if self._runnable is not None:
+            try:
+                self._runnable.give_way(parts)
+            except Exception:  # the ledger is told what is still held, and turns to others
+                _logger.exception("%s could not give way.", ", ".join(parts))
+        self._link.send(GaveWay(memory=self.memory()))
 
     def _answer(self, run: Run) -> Finished | Failed:
         def report(progress: Any) -> None:
@@ -245,7 +290,7 @@ def main(descriptor: int) -> int:
     threading.Thread(target=inbox.listen, args=(link,), name="listener", daemon=True).start()
     threading.Thread(target=beat, args=(link,), name="heartbeat", daemon=True).start()
     worker.warm_up()
-    link.send(Started(pid=os.getpid()))
+    link.send(Started(pid=os.getpid(), memory=worker.memory()))
     return worker.serve()
 
 

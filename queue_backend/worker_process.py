@@ -24,7 +24,10 @@ from queue_backend.messages import (
     Failed,
     Finished,
     FromWorker,
+    GaveWay,
+    GiveWay,
     Heartbeat,
+    Memory,
     Reported,
     Run,
     Shutdown,
@@ -58,8 +61,8 @@ class WorkerProcess:
     """A running child process. Made by `start`; used from one event loop; takes one run at a time.
 
     `ready` once the factory's modules are imported, `settled` then or when it is gone; `closing` once it must get no
-    more work; `dismissed` where its end was asked for; `ended` when it is gone. `last_heard` and `idle_since` are on
-    the monotonic clock, in seconds.
+    more work; `dismissed` where its end was asked for; `ended` when it is gone. `memory` is what it last said that it
+    occupies. `last_heard` and `idle_since` are on the monotonic clock, in seconds.
     """
 
     def __init__(self, spec: WorkerSpec, process: subprocess.Popen[bytes], connection: Connection, log: Path) -> None:
@@ -67,6 +70,7 @@ class WorkerProcess:
         self.pid = process.pid
         self.started_at = time.time()
         self.rss_bytes = 0
+        self.memory: Memory | None = None
         self.ready = False
         self.settled = asyncio.Event()
         self.ended = asyncio.Event()
@@ -85,6 +89,7 @@ class WorkerProcess:
         self._run: _CurrentRun | None = None
         self._verdict: str | None = None
         self._killed_for: RunError | None = None
+        self._giving_way: asyncio.Future[Memory | None] | None = None
 
     @classmethod
     async def start(cls, spec: WorkerSpec, log: Path) -> WorkerProcess:
@@ -143,6 +148,14 @@ class WorkerProcess:
             sentence = f"did not stop within {grace_s:g} s of a cancel and was replaced"
             self.kill(sentence, RunFailed("The run was cancelled.", code="cancelled"))
             await self.ended.wait()
+
+    async def give_way(self, parts: tuple[str, ...]) -> Memory | None:
+        """Have the idle process take `parts` off its device. Returns what it then holds; None where it is gone."""
+        if self.ended.is_set():
+            return None
+        self._giving_way = asyncio.get_running_loop().create_future()
+        self._outbox.put(GiveWay(parts=parts))
+        return await self._giving_way
 
     async def quiesce(self, patience: Patience) -> None:
         """Return once no run is in progress: cancel what is, or kill the process."""
@@ -232,19 +245,25 @@ class WorkerProcess:
 
     def _on_message(self, message: FromWorker) -> None:
         match message:
-            case Started():
+            case Started(memory=memory):
+                self.memory = memory
                 self.ready = True
                 self.settled.set()
+            case GaveWay(memory=memory):
+                self.memory = memory
+                self._end_giving_way(memory)
             case Began(run_id=run_id) if run_id == self.run_id and self._run:
                 self._run.began = True
             case Heartbeat(rss_bytes=rss_bytes):
                 self.rss_bytes = rss_bytes
             case Reported(run_id=run_id, progress=progress) if run_id == self.run_id and self._run:
                 self._run.mailbox.put(progress)
-            case Finished(run_id=run_id, result=result) if run_id == self.run_id:
+            case Finished(run_id=run_id, result=result, memory=memory) if run_id == self.run_id:
+                self.memory = memory or self.memory
                 self._end_run(result=result)
             case Failed(run_id=run_id) as failed if run_id in ("", self.run_id):
                 self.closing = self.closing or failed.fatal
+                self.memory = failed.memory or self.memory
                 error = RunFailed(
                     failed.message, code=failed.code, transient=failed.transient, traceback=failed.traceback
                 )
@@ -259,6 +278,11 @@ class WorkerProcess:
         self._end_run(error=self._killed_for or self._lost())
         self.settled.set()
         self.ended.set()
+        self._end_giving_way(None)
+
+    def _end_giving_way(self, memory: Memory | None) -> None:
+        if self._giving_way is not None and not self._giving_way.done():
+            self._giving_way.set_result(memory)
 
     def _lost(self) -> WorkerLost:
         return WorkerLost(self.death, exit_code=self.exit_code, log_tail=self.log_tail())

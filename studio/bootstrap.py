@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,13 +17,16 @@ from queue_backend.gradio_queue import GradioTicketQueue
 from queue_backend.orchestrator import Orchestrator
 from queue_backend.worker_process import Patience
 from studio import VERSION
+from studio.catalog import Catalog
 from studio.database.engine import Database
 from studio.media.storage import MediaStorage
 from studio.models import build_catalog_of, lanes_of, worker_spec
 from studio.people import Person
+from studio.planning import Planner, planner_of
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
 from studio.services.cleaning import Cleaner
+from studio.services.comparing import ComparingService
 from studio.services.container import PersonFor, RequestLike, Services
 from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
@@ -32,7 +35,9 @@ from studio.services.feed import JobFeed
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
+from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
+from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
 from studio.services.rendering import JobViews
@@ -109,16 +114,13 @@ def build(settings: Settings) -> Studio:
     """
     if settings.auth_mode != "local":
         raise CannotStart(PEOPLE_ARE_MISSING)
-    scratch = settings.data_path / "scratch"
-    logs = settings.data_path / "logs"
-    for folder in (scratch, logs):
-        folder.mkdir(parents=True, exist_ok=True)
+    scratch, logs = _folders(settings)
     database = open_database(settings)
 
     catalog = build_catalog_of(settings)
     lanes = lanes_of(settings)
     storage = MediaStorage(settings.storage)
-    orchestrator = _fleet(settings, logs)
+    runs = _planned_runs(settings, catalog, database, logs)
     views = JobViews(Standings(database, catalog, lanes))
     feed = JobFeed(database, views)
     secret = secrets.token_urlsafe(32)
@@ -130,7 +132,7 @@ def build(settings: Settings) -> Studio:
     rewriting = PromptRewriting(policy, settings.enhance_language)
     execution = Execution(
         leases=leases,
-        orchestrator=orchestrator,
+        runs=runs,
         delivery=Delivery(storage, VERSION),
         references=uploads,
         catalog=catalog,
@@ -138,14 +140,17 @@ def build(settings: Settings) -> Studio:
         scratch_root=scratch,
         announcer=announcer,
     )
+    jobs = JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again)
+    library = LibraryService(database, storage)
     services = Services(
-        jobs=JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again),
-        library=LibraryService(database, storage),
+        jobs=jobs,
+        library=library,
         projects=ProjectService(database),
         uploads=uploads,
-        enhancing=EnhancingService(orchestrator, rewriting),
+        comparing=ComparingService(jobs=jobs, library=library, media=uploads, catalog=catalog, scratch_root=scratch),
+        enhancing=EnhancingService(runs, rewriting),
         feed=feed,
-        orchestrator=orchestrator,
+        orchestrator=runs.orchestrator,
         catalog=catalog,
         person_for=_always(local_person(database)),
     )
@@ -164,10 +169,36 @@ def build(settings: Settings) -> Studio:
     )
 
 
-def _fleet(settings: Settings, logs: Path) -> Orchestrator:
-    """The workers of every lane, none of them started."""
-    specs = {lane: [worker_spec(settings, lane)] * count for lane, count in lanes_of(settings).items()}
-    return Orchestrator(specs, logs, Patience(idle_exit_s=settings.worker_idle_exit_s))
+def _folders(settings: Settings) -> tuple[Path, Path]:
+    """The folders for scratch files and for logs, made where they are missing."""
+    folders = settings.data_path / "scratch", settings.data_path / "logs"
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
+
+
+def _planned_runs(settings: Settings, catalog: Catalog, database: Database, logs: Path) -> PlannedRuns:
+    """The workers and what plans their memory, with all that earlier runs of the studio learned."""
+    notes = MemoryNotes(database)
+    notes.load()
+    planner = planner_of(settings, catalog, notes)
+    return PlannedRuns(_fleet(settings, logs, planner), planner, notes)
+
+
+def _fleet(settings: Settings, logs: Path, planner: Planner) -> Orchestrator:
+    """The workers of every lane, each lane's on the devices in turn, none of them started."""
+    specs = {
+        lane: [
+            replace(
+                worker_spec(settings, lane, device=planner.device_of(index), quantization=planner.qwen_quantization),
+                context_bytes=planner.context_bytes(lane),
+            )
+            for index in range(count)
+        ]
+        for lane, count in lanes_of(settings).items()
+    }
+    patience = Patience(idle_exit_s=settings.worker_idle_exit_s)
+    return Orchestrator(specs, logs, patience, budgets=planner.budgets)
 
 
 def open_database(settings: Settings) -> Database:

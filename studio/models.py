@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pipelines.acceleration import worker_dtype
+from pipelines.checkpoint_roles import FULL_MODEL
 from pipelines.checkpoints import Checkpoint, resolve
 from pipelines.recipes import SCHEDULER_NAMES, WAN_SCHEDULER_NAMES, recipe
 from queue_backend.messages import WorkerSpec
@@ -20,6 +23,7 @@ from studio.catalog import (
     sdxl_types,
     wan_types,
 )
+from studio.pulled_models import find_pulled
 from studio.settings import Settings
 
 SDXL_FIRST_ESTIMATES_S = {True: (2.0, 5.0), False: (5.0, 12.0)}
@@ -58,20 +62,31 @@ def checkpoint_of(settings: Settings, lane: str) -> Checkpoint:
     return resolve(lane, _model_setting(settings, lane), few_step=few_step.get(lane))
 
 
-def worker_spec(settings: Settings, lane: str) -> WorkerSpec:
-    """What the lane's worker processes hold."""
+def worker_spec(settings: Settings, lane: str, *, device: str = "cpu", quantization: str | None = None) -> WorkerSpec:
+    """What a worker process of the lane holds, on `device`. `quantization` is that of Qwen."""
     own: dict[str, dict[str, Any]] = {
-        "sdxl": {"few_step": settings.sdxl_few_step},
-        "wan": {"few_step": settings.wan_few_step},
-        REWRITING_LANE: {"quantization": settings.qwen_quantization},
+        "sdxl": {"few_step": settings.sdxl_few_step, **_switches(settings)},
+        "wan": {"few_step": settings.wan_few_step, **_switches(settings)},
+        REWRITING_LANE: {"quantization": quantization},
     }
-    options = {"checkpoint": _model_setting(settings, lane), "cache_dir": str(settings.models_path), **own[lane]}
+    options = {
+        "checkpoint": _model_setting(settings, lane),
+        "cache_dir": str(settings.models_path),
+        "device": device,
+        "dtype": worker_dtype(lane, settings.dtype),
+        **own[lane],
+    }
     return WorkerSpec(
         lane=lane,
         factory=f"pipelines.{lane}:create",
         options=options,
         environment={"TRANSFORMERS_VERBOSITY": "error"},  # its remarks about a missing torchvision are harmless
+        device=device,
     )
+
+
+def _switches(settings: Settings) -> dict[str, str]:
+    return {"attention": settings.attention, "cache": settings.cache, "compile": settings.compile}
 
 
 def pixel_rules(checkpoint: Checkpoint, largest_share: float = LARGEST_SHARE) -> PixelRules:
@@ -135,4 +150,8 @@ def _recipes(checkpoint: Checkpoint) -> dict[str, Defaults]:
 
 def _model_setting(settings: Settings, lane: str) -> str:
     named = {"sdxl": settings.sdxl_model, "wan": settings.wan_model, REWRITING_LANE: settings.qwen_model}
-    return named[lane] or ("demo" if settings.uses_demo_models else "full")
+    setting = named[lane] or ("demo" if settings.uses_demo_models else "full")
+    hub_id = FULL_MODEL[lane] if setting == "full" else setting
+    # As `resolve` has it, a folder that exists comes before a hub id of the same name.
+    pulled = None if Path(hub_id).expanduser().exists() else find_pulled(settings.models_path, hub_id)
+    return str(pulled) if pulled else setting

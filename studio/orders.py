@@ -74,7 +74,7 @@ class Order(BaseModel):
 
 class JobConfig(BaseModel):
     """The settings a job runs with, every default filled in: kept with the job and copied to its assets. `frames` and
-    `fps` are None for pictures."""
+    `fps` are None for pictures; `again_of` is the asset that the job makes again, where it does."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,6 +90,7 @@ class JobConfig(BaseModel):
     strength: float | None = None
     frames: int | None = None
     fps: float | None = None
+    again_of: str | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:

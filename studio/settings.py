@@ -15,6 +15,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, field_validator, mode
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
+from pipelines.acceleration import AttentionSwitch, CacheSwitch, CompileSwitch, DtypeSwitch
+
 SPACE_DATA_DIR = Path("/data")
 """Where a Hugging Face Space mounts its persistent storage."""
 RUNPOD_VOLUME_DIR = Path("/workspace")
@@ -58,7 +60,14 @@ class Settings(BaseSettings):
         None, description="loads Qwen in 8 or 4 bits, where memory is short"
     )
     qwen_workers: int = Field(1, ge=1, le=8, description="worker processes of the Qwen lane")
+    device_budget_gb: float | None = Field(
+        None, gt=0, description="gigabytes (10^9 bytes) of each device that models and runs may take"
+    )
     enhance_language: Literal["en", "zh"] = Field("en", description="language of rewritten prompts")
+    dtype: DtypeSwitch = Field("auto", description="precision that all models compute in")
+    attention: AttentionSwitch = Field("auto", description="how SDXL and WAN compute attention; `auto` is torch's own")
+    cache: CacheSwitch = Field("auto", description="what films reuse from step to step, and whether SDXL ends guidance")
+    compile: CompileSwitch = Field("auto", description="whether SDXL and WAN are compiled at their first job")
     models_dir: Path | None = Field(None, description="where downloaded checkpoints are kept")
     public_url: str | None = Field(None, description="the address people use, when behind a proxy")
     allowed_origins: CommaList = Field((), description="further origins that may call the API from a browser")

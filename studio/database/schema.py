@@ -183,3 +183,13 @@ class Upload(OwnedRow, Base):
     height: Mapped[int]
     bytes: Mapped[int]
     created_at: Mapped[float]
+
+
+class MemoryMeasurement(Base):
+    """How much memory runs took, as a ratio to what was reckoned; `key` says of which model, device and plan."""
+
+    __tablename__ = "memory_measurements"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    ratio: Mapped[float]
+    samples: Mapped[int]
+    updated_at: Mapped[float]

@@ -11,6 +11,7 @@ from studio.people import Person
 
 if TYPE_CHECKING:
     from queue_backend.orchestrator import Orchestrator
+    from studio.services.comparing import ComparingService
     from studio.services.enhancing import EnhancingService
     from studio.services.feed import JobFeed
     from studio.services.jobs import JobService
@@ -43,6 +44,7 @@ class Services:
     library: LibraryService
     projects: ProjectService
     uploads: UploadService
+    comparing: ComparingService
     enhancing: EnhancingService
     feed: JobFeed
     orchestrator: Orchestrator

@@ -9,15 +9,15 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.contract import Progress, RewriteRequest, RewriteResult
+from pipelines.contract import Progress, RewriteRequest, RewriteResult, Stage
 from queue_backend.errors import RunError
-from queue_backend.orchestrator import Orchestrator
-from studio.catalog import MAX_PROMPT_CHARS, REWRITING_LANE
+from studio.catalog import MAX_PROMPT_CHARS
 from studio.database.schema import new_id
 from studio.errors import InvalidInput, ModelUnavailable, PolicyRefused, RateLimited, Unavailable
 from studio.people import Person
 
 if TYPE_CHECKING:
+    from studio.services.planned_runs import PlannedRuns
     from studio.services.policy import ContentPolicy
 
 log = logging.getLogger(__name__)
@@ -70,8 +70,8 @@ class Rewriting:
 class EnhancingService:
     """Rewrites prompts for people who wait for it, on the workers that do the same for jobs."""
 
-    def __init__(self, orchestrator: Orchestrator, rewriting: PromptRewriting) -> None:
-        self._orchestrator = orchestrator
+    def __init__(self, runs: PlannedRuns, rewriting: PromptRewriting) -> None:
+        self._runs = runs
         self._rewriting = rewriting
         self._waiting = 0
 
@@ -104,11 +104,11 @@ class EnhancingService:
         texts: asyncio.Queue[str | None] = asyncio.Queue()
 
         async def take(progress: Progress) -> None:
-            if progress.text is not None:
+            if progress.text is not None and progress.stage is Stage.ENHANCING:
                 texts.put_nowait(progress.text)
 
         request = self._rewriting.request(run_id, prompt, kind)
-        run = asyncio.create_task(self._orchestrator.run(REWRITING_LANE, run_id, request, take), name="rewriting")
+        run = asyncio.create_task(self._runs.rewrite(run_id, request, on_progress=take), name="rewriting")
         run.add_done_callback(lambda _: texts.put_nowait(None))
         try:
             while (text := await texts.get()) is not None:

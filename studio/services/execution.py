@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.contract import GenerationRequest, GenerationResult, Progress, RewriteResult, Stage
+from pipelines.contract import GenerationRequest, Progress, Stage
 from queue_backend.errors import RunFailed, WorkerLost
-from queue_backend.orchestrator import Orchestrator
+from queue_backend.mailbox import OnProgress
 from studio.catalog import Catalog, JobType
 from studio.errors import InvalidInput
 from studio.media.storage import MAX_ENCODED_FILM_BYTES
@@ -28,6 +28,7 @@ from studio.services.relay import Relay
 if TYPE_CHECKING:
     from studio.services.delivery import Delivery
     from studio.services.enhancing import PromptRewriting
+    from studio.services.planned_runs import PlannedRuns
     from studio.services.uploads import UploadService
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Execution:
         self,
         *,
         leases: JobLeases,
-        orchestrator: Orchestrator,
+        runs: PlannedRuns,
         delivery: Delivery,
         references: UploadService,
         catalog: Catalog,
@@ -52,7 +53,7 @@ class Execution:
         announcer: Announcer,
     ) -> None:
         self._leases = leases
-        self._orchestrator = orchestrator
+        self._planned = runs
         self._delivery = delivery
         self._references = references
         self._catalog = catalog
@@ -117,7 +118,7 @@ class Execution:
 
     async def _perform(self, claim: Claim) -> None:
         """Run a leg of the claimed job and record how it ended, whichever way."""
-        relay = Relay(self._leases, claim, self._announcer.poke, lambda: self._orchestrator.cancel(claim.lease_token))
+        relay = Relay(self._leases, claim, self._announcer.poke, lambda: self._planned.cancel(claim.lease_token))
         try:
             async with self._scratch(claim) as scratch, self._relaying(claim, relay):
                 kind = self._kind(claim)
@@ -139,7 +140,10 @@ class Execution:
     async def _rewrite_and_pass_on(self, claim: Claim, kind: JobType, next_lane: str, relay: Relay) -> None:
         """The first leg: its answer goes to the row, and the job to the lane of its engine."""
         request = self._rewriting.request(claim.job_id, claim.prompt, kind.kind)
-        result: RewriteResult = await self._run(claim, kind, request, relay)
+        report = await self._reporting(claim, kind, relay)
+        result = await self._planned.rewrite(
+            claim.lease_token, request, on_progress=report, is_unwanted=relay.is_unwanted
+        )
         await relay.flush(renew=True)
         if await self._has_ended(claim, relay):
             return
@@ -157,7 +161,10 @@ class Execution:
 
     async def _generate_and_deliver(self, claim: Claim, kind: JobType, scratch: Path, relay: Relay) -> None:
         request = await asyncio.to_thread(self._request, claim, kind, scratch)
-        result: GenerationResult = await self._run(claim, kind, request, relay)
+        report = await self._reporting(claim, kind, relay)
+        result = await self._planned.generate(
+            claim.lease_token, request, kind, claim.config, on_progress=report, is_unwanted=relay.is_unwanted
+        )
         await relay.report(Progress(stage=Stage.STORING, fraction=1.0))
         await relay.flush(renew=True)
         if await self._has_ended(claim, relay):
@@ -167,8 +174,8 @@ class Execution:
         await asyncio.to_thread(self._leases.deliver, claim, assets, timings, result.receipt)
         log.info("Job %s is completed with %d assets.", claim.job_id, len(assets))
 
-    async def _run(self, claim: Claim, kind: JobType, request: object, relay: Relay) -> Any:
-        """Run `request` on a worker of the claimed lane; its progress is that of this leg within the whole job."""
+    async def _reporting(self, claim: Claim, kind: JobType, relay: Relay) -> OnProgress:
+        """What takes the progress of this leg, as part of the whole job's."""
         span = leg_span(kind, claim.config, self._catalog.rules(kind), claim.lane)
 
         async def report(progress: Progress) -> None:
@@ -176,7 +183,7 @@ class Execution:
 
         # Until the pipeline says otherwise: a worker that starts first has this to be waited for as well.
         await report(Progress(stage=Stage.LOADING, fraction=0.0))
-        return await self._orchestrator.run(claim.lane, claim.lease_token, request, report)
+        return report
 
     async def _has_ended(self, claim: Claim, relay: Relay) -> bool:
         """Whether the job was asked to stop, which is then recorded. Raises LeaseLost."""
@@ -263,7 +270,8 @@ class Execution:
         try:
             yield
         finally:
-            del self._relays[claim.job_id]
+            if self._relays.get(claim.job_id) is relay:  # tried again in this very moment, the job has another
+                del self._relays[claim.job_id]
             task.cancel()
             await asyncio.wait([task])
 

@@ -66,12 +66,16 @@ class JobService:
         self._announce = announce
         self._look_again = look_again
 
-    def submit(self, person: Person, order: Order, *, idempotency_key: str | None = None) -> Json:
-        """Check `order` and queue it. The same person and key get the first job again.
+    def submit(
+        self, person: Person, order: Order, *, idempotency_key: str | None = None, again_of: str | None = None
+    ) -> Json:
+        """Check `order` and queue it. The same person and key get the first job again. `again_of` is the asset of the
+        person's that the order makes again, where it does.
 
         Raises InvalidInput, PolicyRefused, or NotFound for an image, mask or project that is not the person's.
         """
         kind, config = settle(order, self._catalog)
+        config = config.model_copy(update={"again_of": again_of})
         self._policy.check(order.prompt, order.negative_prompt)
         cost = cost_s(kind, config, self._catalog.rules(kind))
         key = _checked_key(idempotency_key)

@@ -49,6 +49,10 @@ class Relay:
         """Seconds spent in each stage so far, by "<stage>_s"."""
         return self._clock.timings()
 
+    def is_unwanted(self) -> bool:
+        """Whether the run must not begin, or go on: its job was asked to stop, or belongs to another run by now."""
+        return self.cancel_requested or self.lost
+
     async def report(self, progress: Progress) -> None:
         """Take a report; returns at once. Of reports that come too fast the last of each stage is kept."""
         self._clock.enter(progress.stage.value)

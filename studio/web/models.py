@@ -156,6 +156,32 @@ class AssetAnswer(Answer):
     preview_url: str | None = Field(description="a few moving frames of a film; null for a picture")
 
 
+class FactDifference(Answer):
+    fact: str = Field(description="what of the making differs, such as plan.tiled")
+    before: Any
+    after: Any
+
+
+class ComparisonAnswer(Answer):
+    """Whether two pictures or films are equal, pixel for pixel, and what of their making differs."""
+
+    equal: bool
+    what: str = Field(description="pixels, or frames of films")
+    largest_difference: int | None = Field(description="of a colour value, 0 to 255; null where the shapes differ")
+    share_different: float | None = Field(description="of the pixels, 0 to 1; null where the shapes differ")
+    differences: list[FactDifference]
+
+
+class DeviceUse(Answer):
+    device: str
+    budget_bytes: int = Field(description="what may be planned with")
+    used_bytes: int = Field(description="weights and running work")
+
+
+class DevicesAnswer(Answer):
+    devices: list[DeviceUse]
+
+
 class TrashAnswer(Answer):
     deleted: int = Field(description="assets that were removed for good")
 

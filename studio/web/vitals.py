@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from queue_backend.orchestrator import WorkerState, WorkerStatus
+from queue_backend.ledger import DeviceStatus
+from queue_backend.slots import WorkerState, WorkerStatus
 from studio.database.engine import Database
 from studio.database.schema import STATUSES, Job
 from studio.errors import StudioError
@@ -26,6 +27,8 @@ class Fleet(Protocol):
     """Reports on the worker processes."""
 
     def status(self) -> Sequence[WorkerStatus]: ...
+
+    def devices(self) -> Sequence[DeviceStatus]: ...
 
 
 class Vitals:
@@ -78,6 +81,10 @@ class Vitals:
         """Every worker process."""
         return self._fleet.status()
 
+    def devices(self) -> Sequence[DeviceStatus]:
+        """Every device whose memory the workers share."""
+        return self._fleet.devices()
+
 
 class _Figures(Collector):
     """Asks for the figures at each scrape, so that none can go stale."""
@@ -99,6 +106,7 @@ class _Figures(Collector):
         yield jobs
         yield queue
         yield from self._of_workers(self._vitals.workers())
+        yield from self._of_devices(self._vitals.devices())
 
     @staticmethod
     def _of_workers(workers: Sequence[WorkerStatus]) -> Iterator[GaugeMetricFamily]:
@@ -116,3 +124,16 @@ class _Figures(Collector):
             memory.add_metric(names, worker.rss_bytes)
             losses.add_metric(names, worker.restarts)
         yield from (states, memory, losses)
+
+    @staticmethod
+    def _of_devices(devices: Sequence[DeviceStatus]) -> Iterator[GaugeMetricFamily]:
+        shares = GaugeMetricFamily(
+            "studio_device_bytes",
+            "Planned memory of a device: its budget, what is held, what runs take",
+            labels=["device", "share"],
+        )
+        for device in devices:
+            shares.add_metric([device.device, "budget"], device.budget_bytes)
+            shares.add_metric([device.device, "held"], device.held_bytes)
+            shares.add_metric([device.device, "working"], device.working_bytes)
+        yield shares

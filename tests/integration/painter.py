@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from pipelines.contract import (
     GenerationRequest,
     GenerationResult,
     InvalidRequest,
+    Occupied,
     Progress,
     RewriteRequest,
     RewriteResult,
@@ -70,6 +71,12 @@ class Painter:
                 )
             )
         return GenerationResult(artifacts=tuple(artifacts), timings_s={"denoising": 0.1}, receipt=RECEIPT)
+
+    def give_way(self, parts: Collection[str]) -> None:
+        """Nothing is held."""
+
+    def occupied(self) -> Occupied:
+        return Occupied(parts={}, now_bytes=0, peak_bytes=0)
 
     def release(self) -> None:
         """Nothing is held."""
@@ -134,6 +141,12 @@ class Writer:
             note = "The prompt was used as written: the rewriting had lost its subject."
             return RewriteResult(prompt=None, note=note, timings_s={"enhancing_s": 0.1}, receipt={"model": "writer"})
         return RewriteResult(prompt=" ".join(words), timings_s={"enhancing_s": 0.1}, receipt={"model": "writer"})
+
+    def give_way(self, parts: Collection[str]) -> None:
+        """Nothing is held."""
+
+    def occupied(self) -> Occupied:
+        return Occupied(parts={}, now_bytes=0, peak_bytes=0)
 
     def release(self) -> None:
         """Nothing is held."""

@@ -25,6 +25,7 @@ from studio.media.storage import MediaStorage
 from studio.people import Person
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
+from studio.services.comparing import ComparingService
 from studio.services.container import RequestLike, Services
 from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
@@ -33,7 +34,9 @@ from studio.services.feed import JobFeed
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
+from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
+from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
 from studio.services.rendering import JobViews
@@ -46,6 +49,7 @@ from studio.web.dependencies import WebParts
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
+from tests.planners import WeightlessPlanner
 from tests.small_catalog import small_catalog
 
 HERE = Path(__file__).parent
@@ -78,9 +82,10 @@ class SmallStudio:
         self.announcer = Announcer(self.tickets, self.feed)
         self.leases = JobLeases(self.database, this_process(), lane_workers=LANES)
         uploads = UploadService(self.database, self.storage)
+        runs = PlannedRuns(self.orchestrator, WeightlessPlanner(), MemoryNotes(None))
         self.execution = Execution(
             leases=self.leases,
-            orchestrator=self.orchestrator,
+            runs=runs,
             delivery=Delivery(self.storage, "0.0"),
             references=uploads,
             catalog=self.catalog,
@@ -90,19 +95,24 @@ class SmallStudio:
         )
         self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
         self.people = {"": local_person(self.database)}
+        jobs = JobService(
+            self.database,
+            self.catalog,
+            policy,
+            views,
+            announce=self.announcer,
+            look_again=self.execution.look_again,
+        )
+        library = LibraryService(self.database, self.storage)
         self.services = Services(
-            jobs=JobService(
-                self.database,
-                self.catalog,
-                policy,
-                views,
-                announce=self.announcer,
-                look_again=self.execution.look_again,
-            ),
-            library=LibraryService(self.database, self.storage),
+            jobs=jobs,
+            library=library,
             projects=ProjectService(self.database),
             uploads=uploads,
-            enhancing=EnhancingService(self.orchestrator, rewriting),
+            comparing=ComparingService(
+                jobs=jobs, library=library, media=uploads, catalog=self.catalog, scratch_root=folder / "scratch"
+            ),
+            enhancing=EnhancingService(runs, rewriting),
             feed=self.feed,
             orchestrator=self.orchestrator,
             catalog=self.catalog,

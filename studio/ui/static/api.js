@@ -45,6 +45,10 @@ export const api = {
   purge: (assetId) => ask("DELETE", `/api/assets/${id(assetId)}?permanently=true`),
   emptyTrash: () => ask("DELETE", "/api/trash"),
   storage: () => ask("GET", "/api/storage"),
+  runAgain: (assetId) => ask("POST", `/api/assets/${id(assetId)}/run-again`),
+  compare: (assetId, otherId) => ask("GET", `/api/assets/${id(assetId)}/compare${query({ with: otherId })}`),
+  device: () => ask("GET", "/api/device"),
+  system: () => ask("GET", "/api/system"),
   restore: (assetId) => ask("POST", `/api/assets/${id(assetId)}/restore`),
   upload(file) {
     const form = new FormData();

@@ -46,7 +46,7 @@ class Feed {
   submitted() {
     const job = this.props.value;
     if (!job?.id) return;
-    putJob(job);
+    if (!jobs.has(job.id)) putJob(job); // else the stream was quicker
     if (matchMedia("(max-width: 767px)").matches) this.stripOf(job.id)?.node.scrollIntoView({ block: "start", behavior: "smooth" });
     else window.scrollTo({ top: 0 });
   }

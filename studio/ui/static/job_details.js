@@ -4,10 +4,9 @@ import { api } from "./api.js";
 import { picture, reuse, view } from "./assets.js";
 import { button, h } from "./dom.js";
 import { copy } from "./overlays.js";
+import { receiptRows } from "./receipt.js";
 import { details as asText } from "./strip.js";
 import { STAGES, advice, isFilm, length, moment, stageWord, took } from "./words.js";
-
-const FINGERPRINT_CHARS = 10;
 
 export function details(job, trigger, act) {
   return [problem(job), h("div", { class: "ov-details-columns" }, request(job), timings(job), receipt(job)), pictures(job), deeds(job, trigger, act)].filter(Boolean);
@@ -46,22 +45,7 @@ function timings(job) {
   return list("Timings", [...spent, ["Ordered", moment(job.created_at)], ["Ended", job.finished_at ? moment(job.finished_at) : null], ["Attempts", job.attempt], ["Job", job.id]]);
 }
 
-// How it was made: what another machine would need to make the same picture.
-function receipt(job) {
-  const facts = job.receipt;
-  if (!facts) return null;
-  const versions = Object.entries(facts.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(", ");
-  return list("Receipt", [
-    ["Checkpoint", facts.checkpoint],
-    ["Fingerprint", facts.fingerprint?.slice(0, FINGERPRINT_CHARS)],
-    ["Few-step weights", facts.few_step_weights],
-    ["Mode", facts.mode?.replaceAll("_", " ")],
-    ["Scheduler", facts.scheduler],
-    ["Precision", facts.dtype],
-    ["Device", facts.device],
-    ["Versions", versions],
-  ]);
-}
+const receipt = (job) => (job.receipt ? list("Receipt", receiptRows(job.receipt)) : null);
 
 function pictures(job) {
   if (!job.assets.length) return null;

@@ -4,8 +4,8 @@ import { api } from "./api.js";
 import { button, debounce, h, icon, iconButton, setText } from "./dom.js";
 import { details } from "./job_details.js";
 import { failed } from "./overlays.js";
-import { jobs, loadJobs, onJob, putJob, start } from "./store.js";
-import { STAGES, ago, ahead, seconds, stageWord, statusWord, took, typeName } from "./words.js";
+import { jobs, loadJobs, onJob, putAnswer, start } from "./store.js";
+import { STAGES, ago, ahead, isLoading, loadedShare, loadingPart, seconds, stageWord, stageWords, statusWord, took, typeName } from "./words.js";
 
 const PAGE = 50;
 const STATUSES = ["pending", "processing", "completed", "failed", "cancelled"];
@@ -165,7 +165,7 @@ class Row {
 
   async act(call) {
     try {
-      putJob(await call());
+      await putAnswer(call);
     } catch (error) {
       failed(error);
     }
@@ -176,6 +176,7 @@ class Row {
     const since = (performance.now() - job.receivedAt) / 1000;
     const left = job.progress.eta_s === null ? null : Math.max(0, job.progress.eta_s - since);
     if (job.status === "pending") setText(this.time, ahead(job.progress.queue_position));
+    else if (isLoading(job)) setText(this.time, `part ${loadingPart(job)}`);
     else if (job.status === "processing") setText(this.time, left === null ? "running" : `${seconds(left)} left`);
     else setText(this.time, `${job.started_at && job.finished_at ? `${took((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)} · ` : ""}${ago(job.created_at)}`);
   }
@@ -199,12 +200,19 @@ class Row {
   }
 }
 
-// A segment a stage, as long as its share of the whole time.
+// A segment a stage, as long as its share of the whole time; while a model loads, how much of it is there.
 function stageBar(job) {
+  if (isLoading(job)) return loadingBar(job);
   const spent = STAGES.map((stage) => [stage, job.timings[`${stage}_s`] ?? 0]).filter(([, value]) => value > 0);
   const total = spent.reduce((sum, [, value]) => sum + value, 0);
   if (!total) return h("span", { class: "ov-stagebar ov-none" });
   const words = spent.map(([stage, value]) => `${stageWord(stage)} ${took(value)}`).join(", ");
   return h("span", { class: "ov-stagebar", role: "img", "aria-label": words, title: words }, spent.map(([stage, value]) => h("i", { class: `ov-stage-${stage}`, style: { flexGrow: String(value / total) } })));
+}
+
+function loadingBar(job) {
+  const share = loadedShare(job);
+  const words = stageWords(job);
+  return h("span", { class: "ov-stagebar", role: "img", "aria-label": words, title: words }, h("i", { class: "ov-stage-loading", style: { flexGrow: String(share) } }), h("i", { style: { flexGrow: String(1 - share) } }));
 }
 

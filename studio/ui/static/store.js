@@ -77,7 +77,7 @@ function setOnline(now) {
   if (online === now) return;
   online = now;
   lineChanges.emit(online);
-  if (online) api.jobs({ limit: 50 }).then((page) => page.items.forEach((job) => putJob(job, 0)), () => {});
+  if (online) loadJobs({ limit: 50 }).catch(() => {});
 }
 
 // `revision` orders what arrives: a list answered late never overwrites what the stream said since.
@@ -87,6 +87,14 @@ export function putJob(job, revision = 0, askedAt = performance.now()) {
   const kept = { ...job, revision: revision || known?.revision || 0, receivedAt: performance.now() };
   jobs.set(job.id, kept);
   jobChanges.emit(kept, known);
+}
+
+// What `ask` answers about a job is as old as the question: the stream may have told more since.
+export async function putAnswer(ask) {
+  const askedAt = performance.now();
+  const job = await ask();
+  putJob(job, 0, askedAt);
+  return jobs.get(job.id);
 }
 
 export async function loadJobs(parameters) {

@@ -4,12 +4,12 @@ import { api } from "./api.js";
 import { reuse, tile, view } from "./assets.js";
 import { button, h, icon, iconButton, setText } from "./dom.js";
 import { copy, failed, menu } from "./overlays.js";
-import { assets, getAsset, putJob, runEstimate } from "./store.js";
-import { advice, ago, ahead, isFilm, length, seconds, stageWord, typeName } from "./words.js";
+import { assets, getAsset, putAnswer, runEstimate } from "./store.js";
+import { advice, ago, ahead, isFilm, isLoading, length, loadedShare, seconds, stageWords, typeName } from "./words.js";
 
 const act = async (call) => {
   try {
-    putJob(await call());
+    await putAnswer(call);
   } catch (error) {
     failed(error);
   }
@@ -181,10 +181,13 @@ export class Strip {
     const { job } = this;
     const { config } = job;
     const amount = isFilm(config) ? length(config) : config.count > 1 ? `${config.count} pictures` : null;
-    setText(this.meta, [typeName(job.type), `${config.width}×${config.height}`, amount, `seed ${config.seed}`, ago(job.created_at)].filter(Boolean).join(" · "));
+    setText(this.meta, [typeName(job.type), `${config.width}×${config.height}`, amount, `seed ${config.seed}`, config.again_of ? "made again" : null, ago(job.created_at)].filter(Boolean).join(" · "));
     if (!this.progress) return;
-    const { fraction } = job.progress;
+    const loading = isLoading(job);
+    const fraction = loading ? loadedShare(job) : job.progress.fraction;
     this.progress.bar.style.transform = `scaleX(${job.status === "processing" ? Math.max(fraction, 0.02) : 0})`;
+    this.meter.classList.toggle("ov-loading", loading);
+    this.meter.setAttribute("aria-label", loading ? "Loading the model" : "Progress");
     this.meter.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
     if (job.preview_url && job.preview_url !== this.shownPreview) this.showPreview(job.preview_url);
     if (job.status === "pending") runEstimate(job).then((run) => this.setRun(run));
@@ -258,7 +261,7 @@ export class Strip {
     if (job.cancel_requested) return "Stopping at the next step";
     const again = job.attempt > 1 ? ` · attempt ${job.attempt}` : "";
     const steps = job.progress.steps && job.stage === "denoising" ? ` · step ${job.progress.step}/${job.progress.steps}` : "";
-    return `${stageWord(job.stage)}${steps}${again}`;
+    return `${stageWords(job)}${steps}${again}`;
   }
 }
 

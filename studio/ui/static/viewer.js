@@ -2,9 +2,11 @@
 
 import { api, download, media, thumbnail } from "./api.js";
 import { asReference, discard, favourite, purge, restore, reuse } from "./assets.js";
+import { Comparison } from "./compare.js";
 import { button, h, icon, iconButton } from "./dom.js";
 import { copy, raiseToasts } from "./overlays.js";
-import { assets, getAsset, jobs, onAsset, putJob } from "./store.js";
+import { receiptRows } from "./receipt.js";
+import { assets, getAsset, jobs, onAsset, putAnswer } from "./store.js";
 import { fileSize, length, moment, took, typeName } from "./words.js";
 
 const SWIPE_PX = 48;
@@ -60,6 +62,7 @@ class Viewer {
   }
 
   async show(assetId) {
+    this.endComparison();
     this.current = assetId;
     this.setAddress(assetId);
     const at = this.ids.indexOf(assetId);
@@ -92,11 +95,10 @@ class Viewer {
     }
     this.drawn = asset.id;
     this.drawFacts(asset, jobs.get(asset.job_id));
-    if (!jobs.has(asset.job_id)) api.job(asset.job_id).then((job) => this.jobCame(asset, job), () => {});
+    if (!jobs.has(asset.job_id)) putAnswer(() => api.job(asset.job_id)).then((job) => this.jobCame(asset, job), () => {});
   }
 
   jobCame(asset, job) {
-    putJob(job);
     if (this.current === asset.id) this.drawFacts(assets.get(asset.id) ?? asset, job);
   }
 
@@ -127,29 +129,29 @@ class Viewer {
   }
 
   drawFacts(asset, job) {
+    if (this.comparison) return;
     const config = job?.config;
     const rows = [
       ["Type", typeName(asset.job_type)],
-      ["Checkpoint", job?.receipt?.checkpoint],
       ["Size", `${asset.width} × ${asset.height} px`],
       ["Length", asset.frames && asset.fps ? length(asset) : null],
       ["Frames", asset.frames && asset.fps ? `${asset.frames}, ${asset.fps} a second` : null],
       ["Seed", String(asset.seed)],
-      ["Steps", config?.steps],
+      ["Steps", job?.receipt?.steps ?? config?.steps],
       ["Guidance scale", config?.guidance],
-      ["Scheduler", config?.scheduler],
+      ["Scheduler", job?.receipt?.scheduler ?? config?.scheduler],
       ["Denoising strength", config?.strength],
       ["Took", job?.timings ? took(workSeconds(job.timings)) : null],
       ["Made", moment(asset.created_at)],
       ["File", `${asset.mime_type.split("/")[1].toUpperCase()}, ${fileSize(asset.bytes)}`],
-    ].filter(([, value]) => value !== null && value !== undefined && value !== "");
+    ];
     this.facts.replaceChildren(
-      h("div", { class: "ov-facts-scroll" }, ...texts(asset), job?.note ? h("p", { class: "ov-note" }, job.note) : null, h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))),
-      this.actionsOf(asset),
+      h("div", { class: "ov-facts-scroll" }, ...texts(asset), job?.note ? h("p", { class: "ov-note" }, job.note) : null, list(rows), receipt(job)),
+      this.actionsOf(asset, config?.again_of),
     );
   }
 
-  actionsOf(asset) {
+  actionsOf(asset, firstId) {
     if (asset.trashed_at) {
       const forever = labelled("trash", "Delete forever", () => this.leaving(asset, purge), "ov-danger ov-wide");
       return h("div", { class: "ov-facts-actions" }, labelled("restore", "Restore", () => restore([asset]), "ov-primary"), forever);
@@ -163,8 +165,25 @@ class Viewer {
       h("a", { class: "ov-button", href: download(asset.id), download: true }, icon("download"), "Download"),
       labelled("reuse", "Reuse settings", () => this.leave(() => reuse(this.trigger, { job_id: asset.job_id, seed: asset.seed }))),
       labelled("reference", "Use as reference", () => this.leave(() => asReference(asset))),
+      firstId
+        ? labelled("compare", "Compare with the first", () => this.compare(asset, (comparison) => comparison.showAgain(firstId, asset)), "ov-again")
+        : labelled("compare", "Run again and compare", () => this.compare(asset, (comparison) => comparison.runAgain()), "ov-again"),
       labelled("trash", "Delete", () => this.leaving(asset, discard), "ov-danger"),
     );
+  }
+
+  compare(asset, begin) {
+    this.endComparison();
+    this.before.hidden = this.after.hidden = true;
+    this.drawn = null;
+    this.comparison = new Comparison(asset, { stage: this.stage, facts: this.facts, leave: () => this.show(asset.id) });
+    begin(this.comparison);
+    this.dialog.focus({ preventScroll: true }); // the button is gone
+  }
+
+  endComparison() {
+    this.comparison?.close();
+    this.comparison = null;
   }
 
   leave(then) {
@@ -226,6 +245,7 @@ class Viewer {
 
   closed() {
     const { current } = this;
+    this.endComparison();
     this.current = null;
     this.drawn = null;
     this.stage.replaceChildren();
@@ -237,6 +257,15 @@ class Viewer {
 }
 
 const workSeconds = (timings) => Object.entries(timings).filter(([name]) => name !== "queued_s").reduce((sum, [, value]) => sum + value, 0);
+
+const known = (rows) => rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+const list = (rows) => h("dl", {}, known(rows).map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+
+function receipt(job) {
+  if (!job?.receipt || !known(receiptRows(job.receipt)).length) return null;
+  const all = () => copy(JSON.stringify(job.receipt, null, 2), "The receipt is copied.");
+  return h("section", { class: "ov-receipt" }, h("h3", {}, "Receipt", iconButton("copy", "Copy the whole receipt", all)), list(receiptRows(job.receipt)));
+}
 
 function texts(asset) {
   const named = [["Prompt", asset.prompt], ["Rewritten prompt", asset.enhanced_prompt], ["Negative prompt", asset.negative_prompt]];

@@ -63,6 +63,14 @@ export function fileSize(bytes) {
   return `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 }
 
+// Memory in the GB that cards are sold by: a billion bytes.
+export function gigabytes(bytes) {
+  const value = bytes / 1e9;
+  return value < 10 ? value.toFixed(1) : String(Math.round(value));
+}
+
+export const memorySize = (bytes) => (bytes < 0.95e9 ? `${Math.round(bytes / 1e6)} MB` : `${gigabytes(bytes)} GB`);
+
 const STAGE_WORDS = {
   queued: "Waiting",
   enhancing: "Rewriting the prompt",
@@ -75,6 +83,32 @@ const STAGE_WORDS = {
 
 export const STAGES = Object.keys(STAGE_WORDS);
 export const stageWord = (stage) => STAGE_WORDS[stage] ?? stage;
+
+// A model comes into memory part by part, so that loading is a stage that one can watch.
+export const isLoading = (job) => job.status === "processing" && job.stage === "loading" && job.progress.steps > 0;
+export const loadedShare = ({ progress }) => Math.min(1, progress.step / progress.steps);
+
+// The part that is being read now: `step` counts those that are there.
+export const loadingPart = ({ progress }) => `${Math.min(progress.step + 1, progress.steps)} of ${progress.steps}`;
+export const stageWords = (job) => (isLoading(job) ? `${stageWord(job.stage)}, ${loadingPart(job)}` : stageWord(job.stage));
+
+const LANES = { sdxl: "SDXL", wan: "WAN", qwen: "Qwen" };
+
+export const laneWord = (lane) => LANES[lane] ?? lane;
+
+const PARTS = {
+  text_encoders: "text encoders",
+  text_encoder: "text encoder",
+  unet: "UNet",
+  few_step_unet: "few-step UNet",
+  transformer: "transformer",
+  few_step_transformer: "few-step transformer",
+  image_encoder: "image encoder",
+  vae: "VAE",
+  model: "language model",
+};
+
+export const partWord = (part) => PARTS[part] ?? part.replaceAll("_", " ");
 
 const STATUSES = { pending: "Waiting", processing: "Running", completed: "Done", failed: "Failed", cancelled: "Cancelled" };
 

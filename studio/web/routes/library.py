@@ -12,6 +12,8 @@ from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf
 from studio.web.models import (
     AssetAnswer,
     AssetChangeBody,
+    ComparisonAnswer,
+    JobAnswer,
     Page,
     ProjectAnswer,
     ProjectName,
@@ -22,6 +24,7 @@ from studio.web.models import (
 
 Json = dict[str, Any]
 Permanently = Annotated[bool, Query(description="remove for good what is in the trash; this cannot be undone")]
+OtherAsset = Annotated[str | None, Query(alias="with", max_length=64, description="the asset to compare it with")]
 
 router = APIRouter(prefix="/api")
 
@@ -89,6 +92,18 @@ def storage(person: Acting, services: ServicesOf) -> dict[str, int]:
 def restore_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
     """Take an asset out of the trash."""
     return services.library.restore(person, asset_id)
+
+
+@router.post("/assets/{asset_id}/run-again", status_code=HTTPStatus.CREATED, response_model=JobAnswer, tags=["assets"])
+def run_again(asset_id: str, person: Acting, services: ServicesOf) -> Json:
+    """Queue a job that makes this one asset again, with its settings and seed and its prompt as it was rewritten."""
+    return services.comparing.run_again(person, asset_id)
+
+
+@router.get("/assets/{asset_id}/compare", response_model=ComparisonAnswer, tags=["assets"])
+async def compare(asset_id: str, person: Acting, services: ServicesOf, other_id: OtherAsset = None) -> Json:
+    """Hold another asset's pixels and receipt against this one's."""
+    return await services.comparing.compare(person, asset_id, other_id)
 
 
 @router.get("/projects", response_model=Page[ProjectAnswer], tags=["projects"])

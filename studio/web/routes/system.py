@@ -13,8 +13,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from studio.errors import Forbidden
 from studio.people import Person
-from studio.web.dependencies import Acting, StoppingOf, VitalsOf
+from studio.web.dependencies import Acting, ServicesOf, StoppingOf, VitalsOf
 from studio.web.docs_page import docs_page
+from studio.web.models import DevicesAnswer
 
 router = APIRouter()
 
@@ -42,12 +43,29 @@ def metrics(person: Acting, vitals: VitalsOf) -> Response:
 
 @router.get("/api/system", tags=["system"])
 async def system(person: Acting, vitals: VitalsOf) -> dict[str, Any]:
-    """Worker processes and queues; for administrators."""
+    """Worker processes, the memory they share, and queues; for administrators."""
     _admins_only(person)
     # The orchestrator belongs to the event loop, the database to a thread.
     workers = [asdict(worker) for worker in vitals.workers()]
+    devices = [asdict(device) for device in vitals.devices()]
     waiting = await to_thread.run_sync(vitals.waiting_by_lane)
-    return {"workers": workers, "waiting": waiting}
+    return {"workers": workers, "devices": devices, "waiting": waiting}
+
+
+@router.get("/api/device", tags=["system"], response_model=DevicesAnswer)
+async def device(_person: Acting, services: ServicesOf) -> dict[str, Any]:
+    """How full each device is: what models and running jobs occupy, of the bytes that may be planned with."""
+    known = services.orchestrator.devices()
+    return {
+        "devices": [
+            {
+                "device": one.device,
+                "budget_bytes": one.budget_bytes,
+                "used_bytes": one.held_bytes + one.working_bytes,
+            }
+            for one in known
+        ]
+    }
 
 
 @router.get("/api/docs", include_in_schema=False)

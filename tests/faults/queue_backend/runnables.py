@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +29,12 @@ class Runnable:
 
     def generate(self, request: Any, report: Report, is_cancelled: IsCancelled) -> Any:
         raise NotImplementedError
+
+    def give_way(self, parts: Collection[str]) -> None:
+        """Nothing is held."""
+
+    def occupied(self) -> Any:
+        return SimpleNamespace(parts={}, now_bytes=0, peak_bytes=0)
 
     def release(self) -> None:
         print("released", flush=True)
@@ -104,6 +110,32 @@ class LoadsSlowly(Runnable):
 
     def generate(self, request: Any, report: Report, is_cancelled: IsCancelled) -> Any:
         return (os.getpid(), self.loads)
+
+
+class Weighs(Runnable):
+    """Has parts of the bytes that its option says, and a process of `context` bytes. A request brings all parts back,
+    takes `working` bytes and waits for the file `gate`, where it names one; "overflow" names an error."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.here: dict[str, int] = {}
+        self.peak = 0
+
+    def generate(self, request: Any, report: Report, is_cancelled: IsCancelled) -> Any:
+        self.here = dict(self.options["parts"])
+        self.peak = sum(self.here.values()) + self.options["context"] + request.get("working", 0)
+        report("running")
+        while "gate" in request and not request["gate"].exists() and not is_cancelled():
+            time.sleep(WAIT_S)
+        return os.getpid()
+
+    def give_way(self, parts: Collection[str]) -> None:
+        for part in parts:
+            self.here.pop(part, None)
+
+    def occupied(self) -> Any:
+        now = sum(self.here.values()) + self.options["context"]
+        return SimpleNamespace(parts=dict(self.here), now_bytes=now, peak_bytes=max(now, self.peak))
 
 
 class Dies(Runnable):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from queue_backend.errors import RunFailed, WorkerLost
-from queue_backend.orchestrator import WorkerState
+from queue_backend.slots import WorkerState
 from queue_backend.worker_process import Patience
 
 pytestmark = pytest.mark.faults

@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ from studio.services.delivery import Delivery
 from studio.services.enhancing import PromptRewriting
 from studio.services.execution import Execution
 from studio.services.leases import JobLeases
+from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
+from studio.services.planned_runs import TRIED_SMALLER, PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.uploads import UploadService
+from tests.planners import LADDER, WeightlessPlanner
 from tests.unit.studio.desk import Desk, small_types, until
 
 
@@ -58,11 +62,12 @@ class Shop:
             for lane, factory in {"sdxl": "create", "wan": "create", "qwen": "create_scribe"}.items()
         }
         self.orchestrator = Orchestrator(specs, folder / "logs")
+        self.planner = WeightlessPlanner()
         self.pokes = 0
         self.tickets = Tickets()
         self.execution = Execution(
             leases=desk.leases,
-            orchestrator=self.orchestrator,
+            runs=PlannedRuns(self.orchestrator, self.planner, MemoryNotes(None)),
             delivery=Delivery(self.storage, "0.0"),
             references=self.uploads,
             catalog=desk.catalog,
@@ -121,7 +126,13 @@ async def test_a_job_becomes_stored_pictures(shop: Shop):
         with Image.open(io.BytesIO(shop.storage.read(row.storage_key))) as picture:
             assert picture.size == (64, 64)
             assert picture.convert("RGB").getpixel((0, 0)) == (9 + row.index, 64, 128)
-    assert shown["receipt"] == {"checkpoint": "tiny", "steps": 4, "prompt": "a red boat"}
+    assert shown["receipt"] == {
+        "checkpoint": "tiny",
+        "steps": 4,
+        "prompt": "a red boat",
+        "plan": asdict(LADDER[0]),
+        "memory": {"planned_bytes": 0, "peak_bytes": 0, "context_bytes": 0, "working_bytes": 0},
+    }
     assert shown["timings"]["denoising_s"] == 1.25
     assert shown["timings"]["decoding_s"] == 0.5
     assert {"queued_s", "loading_s", "encoding_s", "storing_s"} <= set(shown["timings"])
@@ -212,10 +223,43 @@ async def test_a_job_that_always_kills_its_worker_is_poisoned_and_the_next_one_r
     assert shop.show(other)["status"] == "completed"
 
 
+async def test_a_run_out_of_memory_is_tried_once_more_under_a_smaller_plan(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="a peckish fox")
+    await shop.run()
+
+    shown = shop.show(job)
+    assert (shown["status"], shown["attempt"], shop.runs_of(job)) == ("completed", 1, 2)
+    assert shown["receipt"]["plan"] == asdict(LADDER[1])
+    assert shown["receipt"]["out_of_memory_under"] == asdict(LADDER[0])
+    assert [plan for plan, _, _ in shop.planner.learned] == [LADDER[1]]
+
+
+async def test_a_cancel_before_the_worker_has_heard_of_the_run_is_not_forgotten(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="an endless fox")
+    shop.planner.may_answer.clear()
+    task = asyncio.create_task(shop.run())
+    await until(shop.planner.asked.is_set)
+    shop.desk.jobs.cancel(shop.desk.alice, job["id"])
+    shop.execution.look_again(job["id"])
+    await asyncio.sleep(0.5)  # the wish has reached the run, which nobody but its caller knows of
+    shop.planner.may_answer.set()
+    await task
+
+    assert (shop.show(job)["status"], shop.runs_of(job)) == ("cancelled", 0)
+
+
+async def test_a_second_time_out_of_memory_is_the_last(shop: Shop):
+    job = shop.desk.submit(shop.desk.alice, prompt="a greedy fox")
+    await shop.run()
+
+    assert (shop.show(job)["status"], shop.runs_of(job)) == ("failed", 2)
+    assert shop.show(job)["assets"] == []
+
+
 @pytest.mark.parametrize(
     ("prompt", "code", "sentence"),
     [
-        ("greedy", "out_of_memory", "Too little memory. Try a smaller picture."),
+        ("greedy", "out_of_memory", f"Too little memory. Try a smaller picture. {TRIED_SMALLER}"),
         ("buggy", "internal", None),
     ],
 )

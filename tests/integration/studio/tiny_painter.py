@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from pipelines.contract import (
     Cancelled,
     GenerationRequest,
     GenerationResult,
+    Occupied,
     OutOfMemory,
     PipelineError,
     Progress,
@@ -61,8 +63,19 @@ class TinyPainter:
         return GenerationResult(
             artifacts=tuple(self._paint(request, index) for index in range(len(request.seeds))),
             timings_s={"denoising": 1.25, "decoding_s": 0.5},
-            receipt={"checkpoint": "tiny", "steps": request.steps, "prompt": request.prompt},
+            receipt={
+                "checkpoint": "tiny",
+                "steps": request.steps,
+                "prompt": request.prompt,
+                "plan": asdict(request.plan),
+            },
         )
+
+    def give_way(self, parts: Collection[str]) -> None:
+        """Nothing is held."""
+
+    def occupied(self) -> Occupied:
+        return Occupied(parts={}, now_bytes=0, peak_bytes=0)
 
     def release(self) -> None:
         """Nothing is held."""
@@ -111,6 +124,12 @@ class Scribe:
             receipt={"checkpoint": "tiny scribe"},
         )
 
+    def give_way(self, parts: Collection[str]) -> None:
+        """Nothing is held."""
+
+    def occupied(self) -> Occupied:
+        return Occupied(parts={}, now_bytes=0, peak_bytes=0)
+
     def release(self) -> None:
         """Nothing is held."""
 
@@ -128,7 +147,7 @@ def stumble(prompt: str, runs: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if "hiccup" in prompt and runs == 1:
         raise Hiccup("The device hiccuped.")
-    if "greedy" in prompt:
+    if "greedy" in prompt or ("peckish" in prompt and runs == 1):
         raise OutOfMemory("Too little memory. Try a smaller picture.")
     if "buggy" in prompt:
         raise KeyError("a bug")

@@ -1,68 +1,93 @@
+"""The table of accelerations, and what a person may change of it."""
+
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
-from pipelines.acceleration import FEW_STEPS, build_scheduler
-from pipelines.contract import InvalidRequest
-from pipelines.recipes import SCHEDULER_NAMES
+from pipelines.acceleration import (
+    TABLE,
+    Acceleration,
+    DeviceKind,
+    Switches,
+    accelerate,
+    cpu_multiplies_bfloat16,
+    dtype_of,
+    worker_dtype,
+)
+from pipelines.recipes import QUALITIES
 
-# diffusers asks NumPy for a copy-free array in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+ROLES = ("sdxl", "wan", "qwen")
 
 
-@pytest.mark.parametrize("name", SCHEDULER_NAMES)
-@pytest.mark.parametrize("steps", [1, 4, 20])
-def test_every_scheduler_keeps_the_checkpoints_prediction_and_estimates_the_clean_sample(
-    name: str, steps: int, tiny_pipe: Any
+def test_there_is_a_row_for_everything() -> None:
+    for device, role, quality in itertools.product(get_args(DeviceKind), ROLES, QUALITIES):
+        assert isinstance(accelerate(role, quality, device), Acceleration)
+    assert all(TABLE[device].keys() == set(itertools.product(ROLES, QUALITIES)) for device in TABLE)
+    with pytest.raises(KeyError):
+        accelerate("sdxl", "medium", "cuda")
+
+
+def test_what_a_card_does_when_nobody_says_otherwise() -> None:
+    fast, high = (accelerate("wan", quality, "cuda") for quality in ("fast", "high"))
+    assert fast == Acceleration(dtype="bfloat16", cache="first_block", few_step=True)
+    assert high == Acceleration(dtype="bfloat16", cache="first_block")
+    assert accelerate("sdxl", "high", "cuda") == Acceleration(dtype="float16")
+    assert accelerate("qwen", "fast", "cuda") == Acceleration(dtype="bfloat16")
+
+
+def test_each_switch_changes_its_own_part_of_the_row() -> None:
+    row = accelerate("wan", "high", "cuda")
+    assert accelerate("wan", "high", "cuda", Switches(attention="sage")).attention == "sage"
+    assert accelerate("wan", "high", "cuda", Switches(cache="sea")).cache == "sea"
+    assert accelerate("wan", "high", "cuda", Switches(cache="off")).cache == "off"
+    assert accelerate("wan", "high", "cuda", Switches(compile="on")).compile
+    assert accelerate("wan", "high", "cuda", Switches(dtype="float32")).dtype == "float32"
+    assert accelerate("wan", "high", "cuda", Switches(compile="off", attention="native")) == row
+
+
+def test_sdxl_ends_its_guidance_instead_of_caching() -> None:
+    cached = [accelerate("sdxl", "high", "cuda", Switches(cache=cache)).cache for cache in ("first_block", "sea")]
+    assert cached == ["guidance_cutoff", "guidance_cutoff"]
+    assert accelerate("sdxl", "high", "cuda", Switches(cache="off")).cache == "off"
+
+
+def test_qwen_heeds_the_precision_alone_and_never_computes_in_half() -> None:
+    everything = Switches(dtype="float32", attention="flash", cache="sea", compile="on")
+    assert accelerate("qwen", "high", "cuda", everything) == Acceleration(dtype="float32")
+    assert dtype_of("qwen", "cuda", "float16") == "bfloat16"
+    assert worker_dtype("qwen", "float16") is None
+    assert worker_dtype("wan", "float16") == "float16"
+    assert worker_dtype("sdxl", "auto") is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"), [("fpu avx2 avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16"), ("fpu avx512f", "float32")]
+)
+def test_a_cpu_computes_in_what_it_multiplies(
+    flags: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scheduler = build_scheduler(name, tiny_pipe.scheduler.config, steps)
-    assert scheduler.config.prediction_type == "v_prediction"
-    assert scheduler.config.rescale_betas_zero_snr
-    scheduler.set_timesteps(steps)
-    latents = torch.randn((1, 4, 4, 4), generator=torch.Generator().manual_seed(0)) * scheduler.init_noise_sigma
-    for timestep in scheduler.timesteps:
-        scheduler.scale_model_input(latents, timestep)
-        latents = scheduler.step(torch.zeros_like(latents), timestep, latents, return_dict=False)[0]
-    assert torch.isfinite(latents).all()
-    assert torch.isfinite(scheduler.clean_sample).all()
-    # After the last step the estimate and the sample are the same thing.
-    assert torch.allclose(scheduler.clean_sample, latents, atol=1e-2)
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor\t: 0\nvmx flags\t: amx_bf16\nflags\t\t: {flags}\n")
+    native = cpu_multiplies_bfloat16(file)
+    assert native == (dtype == "bfloat16")
+    monkeypatch.setattr("pipelines.acceleration.cpu_multiplies_bfloat16", lambda: native)
+    assert {dtype_of(role, "cpu") for role in ROLES} == {dtype}
 
 
-@pytest.mark.parametrize("name", SCHEDULER_NAMES)
-def test_the_clean_estimate_is_free_of_the_noise_still_in_the_sample(name: str, tiny_pipe: Any) -> None:
-    """Where the signal is nil, a velocity of zero says that the clean sample is zero, whatever the noise."""
-    scheduler = build_scheduler(name, tiny_pipe.scheduler.config, 4)
-    scheduler.set_timesteps(4)
-    noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0)) * scheduler.init_noise_sigma
-    scheduler.scale_model_input(noise, scheduler.timesteps[0])
-    latents = scheduler.step(torch.zeros_like(noise), scheduler.timesteps[0], noise, return_dict=False)[0]
-    assert scheduler.clean_sample.std() < 0.1
-    assert latents.std() > 0.5
+def test_this_processor_is_judged_as_torch_judges_it() -> None:
+    capabilities = torch.cpu.get_capabilities()
+    assert cpu_multiplies_bfloat16() == bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    assert not cpu_multiplies_bfloat16(Path("/nowhere"))
 
 
-def test_few_steps_start_at_the_noisiest_timestep(tiny_pipe: Any) -> None:
-    config = dict(tiny_pipe.scheduler.config) | {"timestep_spacing": "leading"}
-    few, many = (build_scheduler("dpmpp_2m", config, steps) for steps in (FEW_STEPS, FEW_STEPS + 1))
-    few.set_timesteps(FEW_STEPS)
-    assert int(few.timesteps[0]) == 999
-    assert many.config.timestep_spacing == "leading"
-
-
-def test_each_job_has_a_scheduler_of_its_own(tiny_pipe: Any) -> None:
-    first, second = (build_scheduler("euler", tiny_pipe.scheduler.config, 4) for _ in range(2))
-    assert first is not second
-    assert first is not tiny_pipe.scheduler
-    assert tiny_pipe.scheduler.config.timestep_spacing == "trailing"
-
-
-def test_lcm_accepts_more_steps_than_its_teacher_took(tiny_pipe: Any) -> None:
-    build_scheduler("lcm", tiny_pipe.scheduler.config, 60).set_timesteps(60)
-
-
-def test_an_unknown_name_lists_the_known_ones(tiny_pipe: Any) -> None:
-    with pytest.raises(InvalidRequest, match="dpmpp_2m_karras"):
-        build_scheduler("heun++", tiny_pipe.scheduler.config, 4)
+def test_the_table_imports_no_torch() -> None:
+    script = "import sys, pipelines.acceleration; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

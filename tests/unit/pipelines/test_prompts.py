@@ -16,9 +16,13 @@ LONG = (
 )
 
 
+def nothing() -> None:
+    """The encoders of these tests never give way."""
+
+
 @pytest.fixture
 def encoder(tiny_pipe: Any) -> PromptEncoder:
-    return PromptEncoder(tiny_pipe, "abc")
+    return PromptEncoder(tiny_pipe, "abc", nothing)
 
 
 @pytest.mark.parametrize("prompt", ["a red circle", "", "C++ (very) odd, [text] ++", "x" * 75])
@@ -69,13 +73,13 @@ def test_both_prompts_have_one_length(prompt: str, negative: str, encoder: Promp
 
 
 def test_a_blank_negative_is_zeros_only_where_the_checkpoint_says_so(tiny_pipe: Any) -> None:
-    zeros = PromptEncoder(tiny_pipe, "abc").encode("dog", " ", guided=True).negative
+    zeros = PromptEncoder(tiny_pipe, "abc", nothing).encode("dog", " ", guided=True).negative
     assert zeros is not None
     assert not zeros.hidden.any()
     assert not zeros.pooled.any()
     other = copy.copy(tiny_pipe)
     other.register_to_config(force_zeros_for_empty_prompt=False)
-    encoded = PromptEncoder(other, "abc").encode("dog", " ", guided=True).negative
+    encoded = PromptEncoder(other, "abc", nothing).encode("dog", " ", guided=True).negative
     assert encoded is not None
     assert encoded.hidden.any()
 
@@ -88,10 +92,19 @@ def test_without_guidance_the_negative_is_not_encoded(encoder: PromptEncoder) ->
 
 
 def test_a_repeated_prompt_is_found_and_the_oldest_is_forgotten(tiny_pipe: Any) -> None:
-    encoder = PromptEncoder(tiny_pipe, "abc", capacity=2)
+    encoder = PromptEncoder(tiny_pipe, "abc", nothing, capacity=2)
     first = encoder.encode("one", "", guided=False).positive
     encoder.encode("two", "", guided=False)
     assert encoder.encode("one", "", guided=False).positive is first
     encoder.encode("three", "", guided=False)
     encoder.encode("two", "", guided=False)
     assert (encoder.hits, encoder.misses) == (1, 4)
+
+
+def test_the_text_encoders_are_brought_for_a_new_text_only(tiny_pipe: Any) -> None:
+    brought: list[int] = []
+    encoder = PromptEncoder(tiny_pipe, "abc", lambda: brought.append(1))
+    encoder.encode("cat", "blurry", guided=True)
+    assert len(brought) == 2
+    encoder.encode("cat", "blurry", guided=True)
+    assert len(brought) == 2

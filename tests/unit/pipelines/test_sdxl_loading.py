@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -14,7 +15,7 @@ import torch
 from pipelines.checkpoints import resolve
 from pipelines.contract import ModelMissing
 from pipelines.loading import LoadOptions
-from pipelines.sdxl_loading import load_sdxl
+from pipelines.sdxl_loading import load_few_step_unet, load_sdxl
 
 CPU = LoadOptions(device=torch.device("cpu"), dtype=torch.float32, offline=True)
 HALF = LoadOptions(device=torch.device("cpu"), dtype=torch.float16, offline=True)
@@ -61,6 +62,52 @@ def test_a_hub_id_prefers_half_precision_files(half_folder: Path, tiny_pipe: Any
     hub_cache(half_folder, tmp_path)
     options = LoadOptions(device=CPU.device, dtype=CPU.dtype, cache_dir=str(tmp_path), offline=True)
     assert same_weights(load_sdxl(resolve("sdxl", "some-one/tiny-xl"), options), tiny_pipe, tolerance=1e-3)
+
+
+def test_a_hub_id_of_plain_files_is_downloaded_once_and_told(tiny_folder: Path, tmp_path: Path) -> None:
+    hub_cache(tiny_folder, tmp_path)
+    told: list[tuple[str, int, int]] = []
+    options = dataclasses.replace(CPU, cache_dir=str(tmp_path), on_part=lambda *part: told.append(part))
+    load_sdxl(resolve("sdxl", "some-one/tiny-xl"), options)
+    assert told == [("download", 0, 4), ("text_encoders", 1, 4), ("unet", 2, 4), ("vae", 3, 4)]
+
+
+def test_parts_are_told_before_they_are_read(tiny_folder: Path, single_file: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    options = dataclasses.replace(CPU, on_part=lambda *part: told.append(part))
+    load_sdxl(resolve("sdxl", tiny_folder), options)
+    assert told == [("text_encoders", 0, 3), ("unet", 1, 3), ("vae", 2, 3)]
+    told.clear()
+    load_sdxl(resolve("sdxl", single_file), options)
+    assert told == [("checkpoint", 0, 1)]
+
+
+@pytest.mark.parametrize("layout", ["folder", "single file"])
+def test_few_step_weights_are_the_last_part(
+    layout: str, tiny_folder: Path, single_file: Path, tiny_pipe: Any, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    options = dataclasses.replace(CPU, on_part=lambda *part: told.append(part))
+    tiny_pipe.unet.save_pretrained(tmp_path / "distilled")
+    folder = tiny_folder if layout == "folder" else single_file
+    checkpoint = resolve("sdxl", folder, few_step=tmp_path / "distilled")
+    unet = load_few_step_unet(checkpoint, options, load_sdxl(checkpoint, options))
+    assert unet is not None
+    assert all(
+        torch.equal(mine, theirs) for mine, theirs in zip(unet.parameters(), tiny_pipe.unet.parameters(), strict=True)
+    )
+    count = 4 if layout == "folder" else 2
+    assert told[-1] == ("few_step_unet", count - 1, count)
+    assert [done for _, done, _ in told] == list(range(count))
+    assert load_few_step_unet(resolve("sdxl", folder), options, tiny_pipe) is None
+
+
+def test_weights_stay_on_the_host_where_that_is_wanted(tiny_folder: Path) -> None:
+    """The meta device stands for a card: whatever is moved there is recognised."""
+    card = dataclasses.replace(CPU, device=torch.device("meta"))
+    for on_host, device in ((True, "cpu"), (False, "meta")):
+        pipe = load_sdxl(resolve("sdxl", tiny_folder), dataclasses.replace(card, on_host=on_host))
+        assert {getattr(pipe, part).device.type for part in PARTS} == {device}
 
 
 def hub_cache(folder: Path, cache: Path) -> None:

@@ -24,6 +24,7 @@ from pipelines.contract import (
     ModelMissing,
     OutOfMemory,
     PipelineError,
+    Plan,
     Progress,
     Stage,
 )
@@ -258,15 +259,16 @@ def test_numbers_that_overflow_are_an_error_and_not_a_black_film(
     assert list(request.scratch.iterdir()) == []
 
 
-def test_large_pictures_are_coded_in_tiles(
-    wan_folder: Path, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.wan.LARGEST_UNTILED_PX", 256 * 256)
-    pipeline, reports = create(checkpoint=str(wan_folder), device="cpu"), list[Progress]()
-    result = pipeline.generate(make_request(width=320, height=256, steps=1), reports.append, lambda: False)
-    assert result.receipt["tiled"]
+def test_a_plan_may_have_pictures_coded_in_tiles(wan: Any, make_request: MakeRequest) -> None:
+    reports: list[Progress] = []
+    size = {"width": 320, "height": 256, "steps": 1}
+    result = wan.generate(make_request(**size, plan=Plan(rung=2, tiled=True)), reports.append, lambda: False)
+    assert result.receipt["plan"] == {"rung": 2, "sub_batch": None, "tiled": True, "residency": "resident"}
     assert [(r.step, r.steps) for r in reports if r.stage is Stage.DECODING] == [(i, 4) for i in range(4)]
-    assert not run(pipeline, make_request()).receipt["tiled"]
+    reports.clear()
+    whole = wan.generate(make_request(**size), reports.append, lambda: False)
+    assert [(r.step, r.steps) for r in reports if r.stage is Stage.DECODING] == [(0, 1)]
+    assert np.abs(pixels(result)[0] - pixels(whole)[0]).mean() < 3
     assert np.std(pixels(result)[0]) > 1
 
 

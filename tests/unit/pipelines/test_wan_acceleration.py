@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from pipelines.contract import Cancelled, GenerationRequest, InvalidRequest, ModelMissing
 from pipelines.recipes import WAN_SCHEDULER_NAMES
+from pipelines.switches import say_once
 from pipelines.wan import create
-from pipelines.wan_acceleration import build_flow_scheduler, first_block_cache, flow_shift_of
+from pipelines.wan_acceleration import FilmCache, build_flow_scheduler, film_cache, flow_shift_of
 from tests.unit.pipelines.tiny_wan import LAYERS, build
 from tests.unit.pipelines.wan_runs import counted, difference, loaded_pipe, pixels, run
 
@@ -75,6 +77,35 @@ def test_the_cache_skips_blocks_in_films_and_is_gone_afterwards(wan: Any, make_f
     assert difference(pixels(cached)[0], pixels(run(wan, make_film(steps=STEPS, scheduler="unipc")))[0]) == 0
 
 
+def test_sea_skips_blocks_too(wan_folder: Path, make_film: MakeRequest) -> None:
+    pipeline = create(checkpoint=str(wan_folder), device="cpu", dtype="float32", cache="sea")
+    blocks = loaded_pipe(pipeline).transformer.blocks
+    with counted(blocks[LAYERS - 1].attn1) as calls:
+        receipt = run(pipeline, make_film(steps=STEPS, scheduler="unipc")).receipt
+    assert receipt["cache"] == {"kind": "sea", "threshold": 0.25}
+    assert 2 <= len(calls) < 1.5 * STEPS
+    assert not loaded_pipe(pipeline).transformer.is_cache_enabled
+
+
+def test_the_cache_can_be_turned_off(wan_folder: Path, make_film: MakeRequest) -> None:
+    pipeline = create(checkpoint=str(wan_folder), device="cpu", dtype="float32", cache="off")
+    with counted(loaded_pipe(pipeline).transformer.blocks[LAYERS - 1].attn1) as calls:
+        assert run(pipeline, make_film(steps=4)).receipt["cache"] is None
+    assert len(calls) == 2 * 4
+
+
+def test_films_from_a_picture_use_the_first_block_where_sea_is_wanted(
+    image_folder: Path, make_film: MakeRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (32, 32), "red").save(path)
+    say_once.cache_clear()
+    pipeline = create(checkpoint=str(image_folder), device="cpu", dtype="float32", cache="sea")
+    for _ in range(2):
+        assert run(pipeline, make_film(steps=2, image=path)).receipt["cache"]["kind"] == "first_block"
+    assert [record.name for record in caplog.records].count("pipelines.switches") == 1
+
+
 def test_pictures_are_made_without_the_cache(wan: Any, make_request: MakeRequest) -> None:
     with counted(loaded_pipe(wan).transformer.blocks[LAYERS - 1].attn1) as calls:
         assert run(wan, make_request(steps=STEPS)).receipt["cache"] is None
@@ -92,7 +123,7 @@ def test_a_transformer_of_one_block_is_left_alone(wan: Any) -> None:
     class OneBlock(torch.nn.Module):
         blocks = (torch.nn.Identity(),)
 
-    with first_block_cache([OneBlock()], 0.1):
+    with film_cache([OneBlock()], FilmCache(kind="first_block", threshold=0.1)):
         pass
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from transformers import UMT5EncoderModel
 
 from pipelines.checkpoints import resolve
 from pipelines.contract import ModelMissing
 from pipelines.loading import LoadOptions
+from pipelines.wan_acceleration import load_few_step_transformer
 from pipelines.wan_loading import described, load_wan
 from tests.unit.pipelines.tiny_wan import build
 
@@ -38,6 +42,29 @@ def test_what_needs_full_precision_keeps_it(wan_folder: Path, image_folder: Path
     assert load_wan(resolve("wan", image_folder), HALF).image_encoder.dtype == torch.float32
 
 
+def test_each_part_is_read_once(wan_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    for kind in (WanTransformer3DModel, AutoencoderKLWan, UMT5EncoderModel):
+        whole = kind.from_pretrained.__func__
+
+        def noted(cls: type, *arguments: Any, _whole: Any = whole, **how: Any) -> Any:
+            read.append(cls.__name__)
+            return _whole(cls, *arguments, **how)
+
+        monkeypatch.setattr(kind, "from_pretrained", classmethod(noted))
+    load_wan(resolve("wan", wan_folder), CPU)
+    assert sorted(read) == ["AutoencoderKLWan", "UMT5EncoderModel", "WanTransformer3DModel"]
+
+
+def test_what_keeps_full_precision_does_not_keep_its_file(wan_folder: Path) -> None:
+    pipe = load_wan(resolve("wan", wan_folder), HALF)
+    files = [
+        line for line in Path("/proc/self/maps").read_text().splitlines() if str(wan_folder / "transformer") in line
+    ]
+    assert pipe.transformer.dtype == torch.bfloat16
+    assert files == []
+
+
 def test_a_hub_id_comes_from_the_download_cache_and_is_known_by_its_parts(wan_folder: Path, tmp_path: Path) -> None:
     repository = tmp_path / "models--some-one--i2v-or-so"
     shutil.copytree(wan_folder, repository / "snapshots" / ("0" * 40))
@@ -55,15 +82,25 @@ def test_a_hub_id_that_is_not_cached_says_so_offline(tmp_path: Path) -> None:
         load_wan(resolve("wan", "full"), dataclasses.replace(CPU, cache_dir=str(tmp_path)))
 
 
-def test_an_encoder_too_large_for_the_device_stays_off_it(wan_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed: list[str] = []
-    to = torch.nn.Module.to
+def test_parts_are_told_before_they_are_read(wan_folder: Path, image_folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    options = dataclasses.replace(CPU, on_part=lambda *part: told.append(part))
+    load_wan(resolve("wan", wan_folder), options)
+    assert told == [("text_encoder", 0, 3), ("transformer", 1, 3), ("vae", 2, 3)]
+    told.clear()
+    load_wan(resolve("wan", image_folder), options)
+    assert told == [("text_encoder", 0, 4), ("transformer", 1, 4), ("image_encoder", 2, 4), ("vae", 3, 4)]
+    told.clear()
+    build(seed=5).transformer.save_pretrained(tmp_path / "distilled")
+    checkpoint = resolve("wan", wan_folder, few_step=tmp_path / "distilled")
+    assert load_few_step_transformer(checkpoint, options, load_wan(checkpoint, options)) is not None
+    assert [part for part, _, _ in told] == ["text_encoder", "transformer", "vae", "few_step_transformer"]
+    assert told[-1] == ("few_step_transformer", 3, 4)
 
-    def noted(module: torch.nn.Module, *args: object, **kwargs: object) -> torch.nn.Module:
-        placed.append(type(module).__name__)
-        return to(module, *args, **kwargs)
 
-    monkeypatch.setattr(torch.nn.Module, "to", noted)
-    monkeypatch.setattr("pipelines.wan_loading.available_bytes", lambda device: 0)
-    load_wan(resolve("wan", wan_folder), CPU)
-    assert "UMT5EncoderModel" not in placed
+def test_weights_stay_on_the_host_where_that_is_wanted(wan_folder: Path) -> None:
+    """The meta device stands for a card: whatever is moved there is recognised."""
+    card = dataclasses.replace(CPU, device=torch.device("meta"))
+    for on_host, device in ((True, "cpu"), (False, "meta")):
+        pipe = load_wan(resolve("wan", wan_folder), dataclasses.replace(card, on_host=on_host))
+        assert {getattr(pipe, part).device.type for part in ("transformer", "vae", "text_encoder")} == {device}

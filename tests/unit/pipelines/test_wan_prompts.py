@@ -1,4 +1,4 @@
-"""WAN's prompts: the tensors WanPipeline makes, how often the encoder is called, and where it stays."""
+"""WAN's prompts: the tensors WanPipeline makes, how often the encoder is called, and when it returns."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from tests.unit.pipelines.wan_runs import difference, loaded_pipe, pixels, run
 MakeRequest = Callable[..., GenerationRequest]
 
 
+def nothing() -> None:
+    """The encoders of these tests never give way."""
+
+
 @pytest.fixture
 def encoder(wan: Any) -> WanPromptEncoder:
-    return WanPromptEncoder(loaded_pipe(wan), "abc", torch.device("cpu"))
+    return WanPromptEncoder(loaded_pipe(wan), "abc", torch.device("cpu"), nothing)
 
 
 @pytest.mark.parametrize("negative", ["blurry", "", "  "])
@@ -48,7 +52,7 @@ def test_a_batch_reads_one_embedding(encoder: WanPromptEncoder) -> None:
 
 
 def test_layouts_that_clean_prompts_with_an_absent_library_are_read_too() -> None:
-    encoder = WanPromptEncoder(build_vace(), "abc", torch.device("cpu"))
+    encoder = WanPromptEncoder(build_vace(), "abc", torch.device("cpu"), nothing)
     assert encoder.encode("boat &amp; sea", "", guided=False).positive.any()
 
 
@@ -68,40 +72,15 @@ def test_a_repeated_prompt_costs_no_call_of_the_encoder(wan_folder: Path, make_r
     assert (receipts[-1]["encoder_calls_total"], receipts[-1]["prompt_cache_hits_total"]) == (3, 3)
 
 
-def test_the_encoder_gives_way_when_memory_is_short_and_returns_for_a_new_prompt(
-    wan_folder: Path, make_request: MakeRequest, wan: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_encoder_gives_way_and_returns_for_a_new_prompt_only(
+    wan_folder: Path, make_request: MakeRequest, wan: Any
 ) -> None:
     pipeline = create(checkpoint=str(wan_folder), device="cpu", dtype="float32")
-    places = noted_moves(loaded_pipe(pipeline).text_encoder, monkeypatch)
-    with monkeypatch.context() as patched:
-        patched.setattr("pipelines.wan.available_bytes", lambda device: 0)
-        first = run(pipeline, make_request())
-        assert places == ["cpu"]
-        assert (first.receipt["text_encoder_parked"], first.receipt["tiled"]) == (True, True)
-        again = run(pipeline, make_request())
-        assert places == ["cpu"]
-        run(pipeline, make_request(prompt="a sea"))
-        # To the device, which is the CPU here, and away again.
-        assert places == ["cpu", "cpu", "cpu"]
-    plain = run(wan, make_request())
+    first = run(pipeline, make_request())
+    pipeline.give_way(["text_encoder"])
+    again = run(pipeline, make_request())
+    assert "text_encoder" not in pipeline.occupied().parts
     assert difference(pixels(first)[0], pixels(again)[0]) == 0
-    assert difference(pixels(first)[0], pixels(plain)[0]) == 0
-    assert not plain.receipt["text_encoder_parked"]
-
-
-def noted_moves(module: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where `module` is moved to from now on."""
-    places, to = list[str](), module.to
-
-    def moved(place: Any) -> torch.nn.Module:
-        places.append(str(place))
-        return to(place)
-
-    monkeypatch.setattr(module, "to", moved)
-    return places
-
-
-def test_an_encoder_that_did_not_fit_the_device_counts_as_parked() -> None:
-    pipe = build_vace()
-    assert WanPromptEncoder(pipe, "abc", torch.device("cuda")).parked
-    assert not WanPromptEncoder(pipe, "abc", torch.device("cpu")).parked
+    other = run(pipeline, make_request(prompt="a sea"))
+    assert "text_encoder" in pipeline.occupied().parts
+    assert difference(pixels(other)[0], pixels(run(wan, make_request(prompt="a sea")))[0]) == 0

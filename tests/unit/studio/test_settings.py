@@ -131,6 +131,10 @@ def test_an_empty_variable_is_no_setting(set_environment):
         ("STUDIO_SDXL_WORKERS", "0"),
         ("STUDIO_WORKER_IDLE_EXIT_S", "-1"),
         ("STUDIO_LOG_LEVEL", "LOUD"),
+        ("STUDIO_DTYPE", "int8"),
+        ("STUDIO_ATTENTION", "fastest"),
+        ("STUDIO_CACHE", "mag"),
+        ("STUDIO_COMPILE", "yes"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(set_environment, name, value):
