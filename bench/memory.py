@@ -22,7 +22,7 @@ from tests.live import StudioServer
 SWITCHES = 5
 SAMPLE_INTERVAL_S = 0.005
 IDLE_EXIT_S = 4.0
-TIGHT_BUDGET_GB = 1.6
+TIGHT_BUDGET_GB = 0.8
 """Room for one worker process of the demo models and its run, and not for two."""
 MIB = 2**20
 JOBS: dict[str, dict[str, Any]] = {"sdxl": {"job_type": "sdxl_image_fast"}, "wan": {"job_type": "image_fast"}}
@@ -80,7 +80,7 @@ def per_job_type(folder: Path) -> Iterator[Row]:
     try:
         studio.start()
         for job_type in studio.client.get("/api/job-types").json():
-            yield from _memory_of(studio, job_type["name"], job_type["lanes"][-1])
+            yield from _memory_of(studio, job_type["type"], job_type["lanes"][-1])
     finally:
         studio.stop()
     yield _after_idle_exit(folder)

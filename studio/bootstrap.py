@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +19,12 @@ from queue_backend.worker_process import Patience
 from studio import VERSION
 from studio.catalog import Catalog
 from studio.database.engine import Database
+from studio.errors import InvalidInput
 from studio.media.storage import MediaStorage
 from studio.models import build_catalog_of, lanes_of, worker_spec
 from studio.people import Person
 from studio.planning import Planner, planner_of
+from studio.secret_key import secret_key
 from studio.services.accounts import local_person
 from studio.services.announcing import Announcer
 from studio.services.cleaning import Cleaner
@@ -32,11 +34,13 @@ from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
+from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
+from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
@@ -45,13 +49,11 @@ from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.settings import Settings
+from studio.web.cookies import CookieRules
+from studio.web.dependencies import AccountDoors
+from studio.web.identity import Identity
 
 log = logging.getLogger(__name__)
-
-PEOPLE_ARE_MISSING = (
-    "This version knows one person only, without sign-in, so it must not be reachable by others. "
-    "Set STUDIO_HOST=127.0.0.1 and STUDIO_AUTH=local, and use a tunnel to reach it from elsewhere."
-)
 
 
 class CannotStart(Exception):
@@ -60,7 +62,8 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """Everything that runs, built and wired. `lanes` maps each lane to its number of workers."""
+    """Everything that runs, built and wired. `lanes` maps each lane to its number of workers; `doors` is None in local
+    mode, which needs no sign-in."""
 
     settings: Settings
     services: Services
@@ -73,6 +76,7 @@ class Studio:
     sweeper: Sweeper
     database: Database
     storage: MediaStorage
+    doors: AccountDoors | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,8 +116,6 @@ def build(settings: Settings) -> Studio:
 
     Raises CannotStart, ModelMissing, StorageFailed or OSError.
     """
-    if settings.auth_mode != "local":
-        raise CannotStart(PEOPLE_ARE_MISSING)
     scratch, logs = _folders(settings)
     database = open_database(settings)
 
@@ -142,6 +144,7 @@ def build(settings: Settings) -> Studio:
     )
     jobs = JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again)
     library = LibraryService(database, storage)
+    doors = None if settings.auth_mode == "local" else _doors(settings, database, storage, jobs, scratch)
     services = Services(
         jobs=jobs,
         library=library,
@@ -152,7 +155,7 @@ def build(settings: Settings) -> Studio:
         feed=feed,
         orchestrator=runs.orchestrator,
         catalog=catalog,
-        person_for=_always(local_person(database)),
+        person_for=_always(local_person(database)) if doors is None else doors.identity,
     )
     return Studio(
         settings=settings,
@@ -163,10 +166,51 @@ def build(settings: Settings) -> Studio:
         execution=execution,
         announcer=announcer,
         leases=leases,
-        sweeper=Sweeper(leases, announcer, scratch, Cleaner(database, storage).clean),
+        sweeper=Sweeper(leases, announcer, scratch, _chores(Cleaner(database, storage), doors)),
         database=database,
         storage=storage,
+        doors=doors,
     )
+
+
+def _doors(
+    settings: Settings, database: Database, storage: MediaStorage, jobs: JobService, scratch: Path
+) -> AccountDoors:
+    """Accounts, sessions, keys and guests, and who a request acts for. Raises CannotStart.
+
+    Where nobody can administer the studio yet, the log has a link with which one person can make themselves admin.
+    """
+    secret = settings.secret_key.get_secret_value() if settings.secret_key else secret_key(settings.data_path)
+    people = build_people(
+        database, storage, cancel=jobs.cancel, secret=secret, signup=settings.signup, scratch_root=scratch
+    )
+    password = settings.admin_password
+    try:
+        token = people.accounts.first_admin(settings.admin_email, password.get_secret_value() if password else None)
+    except InvalidInput as unfit:
+        raise CannotStart(f"STUDIO_ADMIN_EMAIL and STUDIO_ADMIN_PASSWORD: {unfit.message}") from unfit
+    if token is not None:
+        # Not through the log, which masks secrets and is kept: who starts the program is to see it, and nobody else.
+        print(f"Nobody administers this studio yet. Open {settings.address}/setup/{token} once.", flush=True)
+    identity = Identity(
+        mode="guest" if settings.auth_mode == "guest" else "accounts",
+        sessions=people.sessions,
+        api_keys=people.api_keys,
+        guests=GuestService(database, secret),
+        cookies=CookieRules.from_settings(settings),
+    )
+    return AccountDoors(identity=identity, people=people, signup=settings.signup)
+
+
+def _chores(cleaner: Cleaner, doors: AccountDoors | None) -> Callable[[], None]:
+    """What is cleaned up each hour."""
+
+    def clean() -> None:
+        cleaner.clean()
+        if doors is not None:
+            doors.people.tidier.tidy()
+
+    return clean
 
 
 def _folders(settings: Settings) -> tuple[Path, Path]:

@@ -1,4 +1,5 @@
-"""Where the log goes: the terminal, and a file in the data folder that is rolled over before it grows large."""
+"""Where the log goes: the terminal, and a file in the data folder that is rolled over before it grows large. Neither
+gets to see a secret."""
 
 from __future__ import annotations
 
@@ -19,7 +20,12 @@ def configure_logging(folder: Path, level: str) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+            "formatters": {
+                "line": {
+                    "()": "studio.masking.MaskingFormatter",
+                    "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+                }
+            },
             "handlers": {
                 "terminal": {"class": "logging.StreamHandler", "formatter": "line"},
                 "file": {

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -19,11 +20,14 @@ from studio.ui.layout import build_ui
 from studio.ui.mounting import mount
 from studio.ui.static_files import STATIC_DIR
 from studio.web.app import create_app
+from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.dependencies import WebParts
+from studio.web.gradio_doors import GradioDoors
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
 
+LOCAL_PROXY = ("127.0.0.1",)
 OPEN_ANSWERS_GRACE_S = 3
 """How long answers under way may take when the server stops; event streams end by themselves."""
 
@@ -33,42 +37,49 @@ def web_app(studio: Studio, stopping: Stopping) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        uploads.clear()  # Gradio's queue, which they waited in, has not outlived the last run
         async with studio.running():
             yield
+        uploads.clear()
 
     def register() -> None:
         register_endpoints(studio.services)
         register_lanes(studio.lanes, studio.execution.run_next, studio.ticket_secret)
 
     settings = studio.settings
+    policy = BrowserPolicy.from_settings(settings)
+    uploads = ClientUploads(gradio_folder())
     vitals = Vitals(studio.database, studio.storage, studio.services.orchestrator, tuple(studio.lanes))
     app = create_app(
         studio.services,
         STATIC_DIR,
-        parts=WebParts(storage=studio.storage, vitals=vitals, stopping=stopping),
-        policy=BrowserPolicy.from_settings(settings),
+        parts=WebParts(storage=studio.storage, vitals=vitals, stopping=stopping, accounts=studio.doors),
+        policy=policy,
         version=VERSION,
         lifespan=lifespan,
     )
-    mount(
+    way_in = mount(
         app,
         build_ui(studio.services, register),
         public_url=settings.external_url,
         data_dir=settings.data_path,
+        doors=partial(GradioDoors, person_for=studio.services.person_for, uploads=uploads, framed_by=policy.framed_by),
     )
-    studio.tickets.bind(app)
+    studio.tickets.bind(way_in)
     return app
 
 
 def serve(studio: Studio) -> None:
     """Serve until a signal comes; returns when everything has stopped."""
+    settings = studio.settings
     stopping = Stopping()
     config = uvicorn.Config(
         web_app(studio, stopping),
-        host=studio.settings.listen_host,
-        port=studio.settings.port,
+        host=settings.listen_host,
+        port=settings.port,
         log_config=None,
         access_log=False,
+        forwarded_allow_ips=list(settings.trusted_proxies or LOCAL_PROXY),
         timeout_graceful_shutdown=OPEN_ANSWERS_GRACE_S,
     )
     # uvicorn raises the signal again once it has stopped: a stop that was asked for is a success.

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         7860, ge=0, le=65535, validation_alias=AliasChoices("STUDIO_PORT", "GRADIO_SERVER_PORT"), description="port"
     )
     auth: AuthMode | None = Field(None, description="who may come in: `local` is one person without sign-in")
+    signup: Literal["open", "invite", "closed"] = Field("invite", description="who may make an account")
+    admin_email: str | None = Field(None, description="address of the first admin, made at start")
+    admin_password: SecretStr | None = Field(None, description="the first admin's password")
+    secret_key: SecretStr | None = Field(None, min_length=16, description="signs sessions and links")
+    trusted_proxies: CommaList = Field((), description="addresses of proxies whose X-Forwarded-For is believed")
     data_dir: Path | None = Field(None, description="database, media, logs and scratch files")
     database_url: str | None = Field(None, description="SQLAlchemy URL of the database")
     storage_url: str | None = Field(None, description="where media lie, `file://…`")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import StudioServer
+from tests.postgres import DATABASES, PostgresServer, database_of_kind, running_postgres
 
 
 def pytest_configure() -> None:
@@ -38,3 +39,17 @@ def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioSe
     server = StudioServer(tmp_path_factory.mktemp("studio") / "data").start()
     yield server
     server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests that ask for one."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty studio's database, on either kind of database; `Database.migrate` may still be due."""
+    with database_of_kind(request.param, tmp_path, request) as url:
+        yield url

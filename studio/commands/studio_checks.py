@@ -12,13 +12,14 @@ from urllib.request import url2pathname
 import httpx
 from alembic.runtime.migration import MigrationContext
 from huggingface_hub import get_token, try_to_load_from_cache
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.checkpoints import Checkpoint, Kind
 from pipelines.contract import ModelMissing
 from studio.commands.findings import Finding, State, advice, folder_finding, ok, problem
 from studio.commands.units import gigabytes
+from studio.database.postgres import with_driver
 from studio.errors import StorageFailed
 from studio.media.storage import MediaStorage
 from studio.models import checkpoint_of, lanes_of
@@ -45,9 +46,9 @@ def studio_findings(settings: Settings) -> Iterator[Finding]:
 def _people(settings: Settings) -> Finding:
     if settings.auth_mode == "local":
         return ok("People", "one person without sign-in, on this machine alone; no secret key is needed")
-    from studio.bootstrap import PEOPLE_ARE_MISSING  # noqa: PLC0415
-
-    return problem("People", f"mode {settings.auth_mode!r} is not built yet.", PEOPLE_ARE_MISSING)
+    what = "guests, and accounts" if settings.auth_mode == "guest" else "email and password"
+    secret = "as set" if settings.secret_key else "made once, in the data folder"
+    return ok("People", f"{what}; accounts are made by sign-up ({settings.signup}); secret key: {secret}")
 
 
 def _address(settings: Settings) -> Finding:
@@ -74,7 +75,7 @@ def _is_a_studio(url: str) -> bool:
 def _database(settings: Settings) -> Finding:
     subject, to_do = "Database", "Check STUDIO_DATABASE_URL."
     try:
-        url = make_url(settings.database)
+        url = with_driver(settings.database)
         if url.drivername.startswith("sqlite") and url.database and not Path(url.database).is_file():
             return folder_finding(subject, Path(url.database), to_do)
         engine = create_engine(url)

@@ -11,14 +11,15 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, update
+from sqlalchemy import Connection, Double, Engine, create_engine, event, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from studio.database.isolation import PERSON_ID, READ_ONLY, isolate
+from studio.database import postgres
+from studio.database.isolation import PERSON_ID, READ_ONLY, ROLE, isolate
 from studio.database.schema import ChangeCounter
-from studio.people import Person
+from studio.people import Person, require_scope
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
 WAL_RETRY_S = 0.01
@@ -72,12 +73,15 @@ class Database:
     """One database, by its SQLAlchemy URL. Building one opens nothing; connections open when first used."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        self._writers = create_engine(self._url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW)
+        self._url = postgres.with_driver(url)
+        self._on_postgresql = self._url.get_backend_name() == "postgresql"
+        options = postgres.engine_options(self._url) if self._on_postgresql else {}
+        self._writers = create_engine(self._url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW, **options)
         if self._writers.dialect.name == "sqlite":
             event.listen(self._writers, "connect", _set_up_sqlite)
             event.listen(self._writers, "begin", _begin_sqlite)
-        self._readers = self._writers.execution_options(read_only=True, postgresql_readonly=True)
+        reading = postgres.READER_OPTIONS if self._on_postgresql else {}
+        self._readers = self._writers.execution_options(read_only=True, **reading)
 
     @property
     def engine(self) -> Engine:
@@ -88,15 +92,25 @@ class Database:
     def as_person(self, person: Person, *, write: bool = True) -> Iterator[Session]:
         """One transaction that sees and writes `person`'s rows only; commits on success, rolls back on an error.
 
-        `write=False` opens it for reading, which waits for nobody. Rows stay usable after the end.
+        `write=False` opens it for reading, which waits for nobody. Rows stay usable after the end. Raises Forbidden
+        where `person` came with a key that may not change anything: whatever door it came through ends here.
         """
-        with self._session(write, {PERSON_ID: person.id}) as session:
+        if write:
+            require_scope(person, "generate")
+        with self._session(write, {PERSON_ID: person.id, ROLE: postgres.APP_ROLE}) as session:
+            yield session
+
+    @contextmanager
+    def as_worker(self, *, write: bool = True) -> Iterator[Session]:
+        """One transaction of those who run jobs. On PostgreSQL it can read jobs, report on them and deliver their
+        assets, and nothing else; on SQLite it is the system's."""
+        with self._session(write, {ROLE: postgres.WORKER_ROLE}) as session:
             yield session
 
     @contextmanager
     def as_system(self, *, write: bool = True) -> Iterator[Session]:
-        """One transaction that sees everybody's rows: for leases, the sweep, the feed and the queue's figures."""
-        with self._session(write, {}) as session:
+        """One transaction that sees everybody's rows: for cleaning up, the feed and the queue's figures."""
+        with self._session(write, {ROLE: postgres.SYSTEM_ROLE}) as session:
             yield session
 
     @contextmanager
@@ -107,14 +121,21 @@ class Database:
             yield session
 
     def migrate(self) -> None:
-        """Bring the tables up to date. Makes the folder of a SQLite file. Safe to call from two processes at once."""
+        """Bring the tables up to date. Makes the folder of a SQLite file and the roles on PostgreSQL. Safe to call from
+        two processes at once. Raises RolesMissing, or what the database says."""
         if self._url.drivername.startswith("sqlite") and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        with self._writers.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        try:
+            with self._writers.begin() as connection:
+                if self._on_postgresql:
+                    postgres.prepare_migration(connection)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except BaseException:
+            self.close()  # what could not be brought up to date is not used
+            raise
 
     def close(self) -> None:
         """Close every connection."""

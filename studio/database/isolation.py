@@ -1,24 +1,28 @@
 """The one place that knows how people's rows are kept apart.
 
 A session that belongs to a person sees and changes that person's rows alone: the filter is added to every ORM
-statement, so a service cannot forget it. Another person's id and an unknown id therefore look the same.
+statement, so a service cannot forget it. Another person's id and an unknown id therefore look the same. On PostgreSQL
+every transaction moreover takes a role that the database's own row-level security holds to the same rows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, TextClause, event
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy import Connection, Table, TextClause, event
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 from sqlalchemy.orm.unitofwork import UOWTransaction
 from sqlalchemy.sql import visitors
 
+from studio.database.postgres import act_as
 from studio.database.schema import Base, OwnedRow, UserProfile
 
 PERSON_ID = "person_id"
 """Key of `Session.info` that holds the id of the session's person; absent in a system session."""
 READ_ONLY = "read_only"
 """Key of `Session.info`: the session was opened for reading."""
+ROLE = "role"
+"""Key of `Session.info`: the role that the session's transactions take on PostgreSQL."""
 
 
 class IsolationBroken(RuntimeError):
@@ -27,8 +31,14 @@ class IsolationBroken(RuntimeError):
 
 def isolate(sessions: type[Session]) -> None:
     """Hold every session of the class `sessions` to its person and to its mode (reading or writing)."""
+    event.listen(sessions, "after_begin", _take_role)
     event.listen(sessions, "do_orm_execute", _filter_statement)
     event.listen(sessions, "before_flush", _check_rows)
+
+
+def _take_role(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if connection.dialect.name == "postgresql" and not transaction.nested:
+        act_as(connection, session.info[ROLE], session.info.get(PERSON_ID))
 
 
 def _filter_statement(state: ORMExecuteState) -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid6 import uuid7
 
@@ -30,7 +43,8 @@ class OwnedRow:
 
 
 class UserProfile(Base):
-    """A person. In local mode there is one."""
+    """A person. In local mode there is one. `role` is "member", "admin" or "guest"; who has no `password_hash` signs in
+    from outside, or not at all; who is not `active` is let in nowhere."""
 
     __tablename__ = "user_profiles"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -38,6 +52,93 @@ class UserProfile(Base):
     display_name: Mapped[str]
     role: Mapped[str]
     created_at: Mapped[float]
+    password_hash: Mapped[str | None]
+    password_changed_at: Mapped[float | None]
+    active: Mapped[bool] = mapped_column(default=True, server_default=true())
+
+
+class SignInSession(OwnedRow, Base):
+    """One sign-in that is not over: the token that the browser holds is worth nothing without this row."""
+
+    __tablename__ = "sign_in_sessions"
+    __table_args__ = (Index("sign_in_sessions_owner", "user_id", "id"),)
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    created_at: Mapped[float]
+    last_seen_at: Mapped[float]
+    expires_at: Mapped[float]
+    revoked_at: Mapped[float | None]
+    address: Mapped[str]
+    agent: Mapped[str]
+
+
+class ApiKey(OwnedRow, Base):
+    """A key for programs. The key itself was shown once; `prefix` is its beginning, to tell it from others."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("api_keys_owner", "user_id", "id"),)
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]
+    last_used_from: Mapped[str | None]
+
+
+class ExternalIdentity(OwnedRow, Base):
+    """Who a person is to a provider that signs them in; `subject` is the provider's unchanging id."""
+
+    __tablename__ = "external_identities"
+    __table_args__ = (Index("external_identities_owner", "user_id"),)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+
+
+class OneTimeLink(Base):
+    """A link to follow once: the first admin's ("setup"), an invitation ("invite"), a new password ("reset").
+
+    `user_id` is whose account it is about, where there is one already.
+    """
+
+    __tablename__ = "one_time_links"
+    __table_args__ = (Index("one_time_links_user", "user_id"),)
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_profiles.id", ondelete="CASCADE"))
+    email: Mapped[str | None]
+    role: Mapped[str]
+    created_by: Mapped[str | None]
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    used_at: Mapped[float | None]
+
+
+class FailedSignIn(Base):
+    """How often signing in has failed of late, by account or by address; `key` says of which."""
+
+    __tablename__ = "failed_sign_ins"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    first_at: Mapped[float]
+    locked_until: Mapped[float | None]
+
+
+class AuditEvent(Base):
+    """Something worth knowing later: who did what to whom, when and from where. Outlives the people it names."""
+
+    __tablename__ = "audit_events"
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[float]
+    actor_id: Mapped[str | None]
+    actor: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str | None]
+    address: Mapped[str]
+    agent: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Project(OwnedRow, Base):
@@ -145,6 +246,7 @@ class Asset(OwnedRow, Base):
     __table_args__ = (
         UniqueConstraint("job_id", "index"),
         Index("assets_owner", "user_id", "trashed_at", "id"),
+        Index("assets_parent", "parent_id"),
     )
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
@@ -160,7 +262,7 @@ class Asset(OwnedRow, Base):
     fps: Mapped[float | None]
     bytes: Mapped[int]
     sha256: Mapped[str]
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"))
     storage_key: Mapped[str]
     job_type: Mapped[str]
     prompt: Mapped[str] = mapped_column(Text)
@@ -177,6 +279,7 @@ class Upload(OwnedRow, Base):
     """A reference picture or mask that a person brought, checked and kept as PNG."""
 
     __tablename__ = "uploads"
+    __table_args__ = (Index("uploads_owner", "user_id"),)
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     storage_key: Mapped[str]
     width: Mapped[int]

@@ -14,7 +14,7 @@ from queue_backend.errors import RunError
 from studio.catalog import MAX_PROMPT_CHARS
 from studio.database.schema import new_id
 from studio.errors import InvalidInput, ModelUnavailable, PolicyRefused, RateLimited, Unavailable
-from studio.people import Person
+from studio.people import Person, require_scope
 
 if TYPE_CHECKING:
     from studio.services.planned_runs import PlannedRuns
@@ -87,6 +87,7 @@ class EnhancingService:
 
         Raises InvalidInput, PolicyRefused, RateLimited when too many wait, ModelUnavailable or Unavailable.
         """
+        require_scope(person, "generate")
         _check(prompt, kind)
         self._rewriting.check(prompt)
         if self._waiting >= MAX_AT_ONCE:

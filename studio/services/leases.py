@@ -102,10 +102,11 @@ class JobLeases:
             .order_by(Job.turn, Job.id)
             .limit(1)
             .with_for_update(skip_locked=True)
+            .cte("due")
         )
         take = (
             update(Job)
-            .where(Job.id == due.scalar_subquery(), Job.status == "pending")
+            .where(Job.id == select(due.c.id).scalar_subquery(), Job.status == "pending")
             .values(
                 status="processing",
                 attempt=Job.attempt + 1,
@@ -117,7 +118,7 @@ class JobLeases:
             .returning(Job)
         )
         while True:
-            with self._database.as_system() as session:
+            with self._database.as_worker() as session:
                 job = session.scalars(take, execution_options={"synchronize_session": False}).one_or_none()
                 if job is None:
                     return None
@@ -144,7 +145,7 @@ class JobLeases:
 
         Raises LeaseLost.
         """
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = _held(session, claim)
             job.lease_expires_at = _now(session) + self._lease_s
             if progress is not None:
@@ -158,7 +159,7 @@ class JobLeases:
 
         Every leg has its own attempts, so what follows never begins with the rewriting again.
         """
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = _held(session, claim)
             now = _now(session)
             if job.cancel_requested:
@@ -181,7 +182,7 @@ class JobLeases:
         """
         if sorted(asset.index for asset in assets) != list(range(claim.config.count)):
             raise ValueError(f"Job {claim.job_id} wants {claim.config.count} assets; got {len(assets)}.")
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = session.get(Job, claim.job_id, with_for_update=True)
             if job is not None and job.status == "completed" and job.lease_token == claim.lease_token:
                 return
@@ -201,7 +202,7 @@ class JobLeases:
 
         `code` and `message` are public. A job that was asked to stop is cancelled instead. Raises LeaseLost.
         """
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = _held(session, claim)
             now = _now(session)
             if code == WORKER_LOST:
@@ -218,14 +219,14 @@ class JobLeases:
 
     def cancelled(self, claim: Claim) -> None:
         """Record that the run stopped because its person asked for it. Raises LeaseLost."""
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = _held(session, claim)
             transitions.end(job, "cancelled", _now(session))
             job.revision = next_revision(session)
 
     def hand_back(self, claim: Claim) -> None:
         """Give the job back untried, as a studio that stops does: no attempt is spent. Raises LeaseLost."""
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             job = _held(session, claim)
             if job.cancel_requested:
                 transitions.end(job, "cancelled", _now(session))
@@ -237,26 +238,26 @@ class JobLeases:
     def sweep(self) -> list[str]:
         """Put jobs with an expired lease back. Returns the lanes to issue a ticket for: work is due there and a
         worker is free, or something has just changed."""
-        with self._database.as_system() as session:
+        with self._database.as_worker() as session:
             expired = Job.status == "processing", Job.lease_expires_at <= db_now()
-            changed = self._release(session, session.scalars(select(Job).where(*expired).with_for_update()).all())
+            changed = self._release(session, _locked(session, *expired))
             return sorted(changed | self._idle_lanes_with_work(session))
 
     def waiting(self) -> list[str]:
         """The lane of every waiting job that is due, an entry a job, at most MAX_WAITING: a studio that starts has to
         issue a ticket for each, since those of the process before it are lost."""
-        with self._database.as_system(write=False) as session:
+        with self._database.as_worker(write=False) as session:
             return list(session.scalars(select(Job.lane).where(*_due()).order_by(Job.turn).limit(MAX_WAITING)))
 
     def reset_orphans(self) -> list[str]:
         """Put jobs back whose studio process has died on this host, without waiting for their leases to expire."""
-        with self._database.as_system() as session:
-            running = session.scalars(select(Job).where(Job.status == "processing").with_for_update()).all()
+        with self._database.as_worker() as session:
+            running = _locked(session, Job.status == "processing")
             return sorted(self._release(session, [job for job in running if is_dead(job.lease_owner or "::")]))
 
     def live_tokens(self) -> set[str]:
         """The lease tokens of all running attempts, which name their scratch folders."""
-        with self._database.as_system(write=False) as session:
+        with self._database.as_worker(write=False) as session:
             running = select(Job.lease_token).where(Job.status == "processing")
             return {token for token in session.scalars(running) if token is not None}
 
@@ -305,6 +306,11 @@ def _held(session: Session, claim: Claim) -> Job:
     if job is None or job.status != "processing" or job.lease_token != claim.lease_token:
         raise LeaseLost(f"Attempt {claim.attempt} of job {claim.job_id} has lost its lease.")
     return job
+
+
+def _locked(session: Session, *which: ColumnElement[bool]) -> Sequence[Job]:
+    """Jobs, locked in the order of their ids: two studios that lock the same ones do not wait for each other."""
+    return session.scalars(select(Job).where(*which).order_by(Job.id).with_for_update()).all()
 
 
 def _claim(job: Job) -> Claim:

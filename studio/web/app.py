@@ -14,16 +14,42 @@ from starlette.routing import Match
 from studio.services.container import Services
 from studio.web.dependencies import WebParts
 from studio.web.errors import LastResort, add_error_handlers, plain_error
+from studio.web.identity import Identity
 from studio.web.models import ErrorAnswer
-from studio.web.routes import events, jobs, library, media, system
+from studio.web.routes import (
+    account_pages,
+    accounts,
+    admin,
+    events,
+    jobs,
+    keys,
+    library,
+    media,
+    people_pages,
+    sign_in,
+    system,
+)
 from studio.web.security import AnswerHeaders, BodyRules, BrowserPolicy, DoorGuard
 from studio.web.static import OwnFiles
+from studio.web.visitors import Visitors
 
 TITLE = "OurVidz Studio"
 DESCRIPTION = "Order pictures, follow them, find them again. Errors are {error: {code, message, field?}}."
 OWN_PREFIXES = ("/api", "/media")
 """Everything under these is ours: an unknown address answers in our form and never reaches Gradio."""
-ROUTERS = (jobs.router, library.router, events.router, media.router, system.router)
+ROUTERS = (
+    jobs.router,
+    library.router,
+    events.router,
+    media.router,
+    accounts.router,
+    keys.router,
+    admin.router,
+    system.router,
+    sign_in.router,
+    account_pages.router,
+    people_pages.router,
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -54,6 +80,7 @@ def create_app(
     )
     app.state.services = services
     app.state.parts = parts
+    app.state.policy = policy
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -61,14 +88,16 @@ def create_app(
     for prefix in OWN_PREFIXES:
         app.add_api_route(prefix, _nothing_here, methods=list(METHODS), include_in_schema=False)
         app.add_api_route(prefix + "/{rest:path}", _nothing_here, methods=list(METHODS), include_in_schema=False)
-    _add_guards(app, policy)
+    _add_guards(app, policy, parts.accounts.identity if parts.accounts else None)
     return app
 
 
-def _add_guards(app: FastAPI, policy: BrowserPolicy) -> None:
+def _add_guards(app: FastAPI, policy: BrowserPolicy, identity: Identity | None) -> None:
     """The middleware, innermost first."""
     app.add_middleware(LastResort)
     app.add_middleware(BodyRules)
+    if identity is not None:
+        app.add_middleware(Visitors, identity=identity)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(policy.origins),

@@ -4,6 +4,7 @@ pass through untouched and the mounted Gradio app is covered as well."""
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from studio.errors import Forbidden, InvalidInput, StudioError, TooLarge, UnsupportedMedia
 from studio.media.pictures import MAX_UPLOAD_BYTES
 from studio.settings import Settings
+from studio.web.content_security import own_page_policy
 from studio.web.errors import error_response
+
+LOG = logging.getLogger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 MAX_JSON_BYTES = 256 * 1024
@@ -24,6 +28,10 @@ MAX_JSON_BYTES = 256 * 1024
 UPLOAD_PATH = "/api/uploads"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 DEFAULT_PORTS = {"http": 80, "https": 443}
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+"""Asked by the machinery around a container, under whatever name it has for it; they tell nothing about anybody."""
+HTTPS_FOR_S = 31_536_000
+MAX_LOGGED_CHARS = 100
 SPACE_FRAMES = ("https://huggingface.co", "https://*.hf.space")
 """The pages in which Hugging Face shows a Space."""
 
@@ -56,7 +64,9 @@ class BrowserPolicy:
     """Who may reach the studio through a browser.
 
     `loopback_only` (local mode) refuses any Host but this machine's own and `public_url`'s, so that a foreign page
-    cannot reach the studio under a name of its own that resolves to 127.0.0.1 (DNS rebinding).
+    cannot reach the studio under a name of its own that resolves to 127.0.0.1 (DNS rebinding). Otherwise any Host is
+    its own while no `public_url` is known; with one, only that, the allowed origins', and what no name server of others
+    can point here: an address in numbers or a name without a dot, as proxies and containers use them.
     """
 
     loopback_only: bool = True
@@ -80,14 +90,26 @@ class BrowserPolicy:
         listed = [*self.allowed_origins, *([self.public_url] if self.public_url else [])]
         return tuple(dict.fromkeys(filter(None, map(_origin_of, listed))))
 
+    @cached_property
+    def framed_by(self) -> str:
+        """The pages that may show the studio in a frame, as a Content-Security-Policy lists them."""
+        return " ".join(("'self'", *self.frame_ancestors))
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people are known to come over https."""
+        return (self.public_url or "").startswith("https://")
+
     def accepts_host(self, host: str) -> bool:
         """Whether a request may name `host` ("name[:port]") as the one it wants to reach."""
-        if not self.loopback_only:
-            return True
         parts = urlsplit(f"//{host}")
         name = (parts.hostname or "").lower()
         public = (urlsplit(self.public_url).hostname or "").lower() if self.public_url else None
-        return name == public or is_loopback_name(name)
+        if name == public or is_loopback_name(name):
+            return True
+        if self.loopback_only:
+            return False
+        return public is None or name in {urlsplit(one).hostname for one in self.origins} or _is_unclaimable(name)
 
     def accepts_origin(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may change something in the studio that was called as `host`."""
@@ -113,6 +135,15 @@ def is_loopback_name(name: str) -> bool:
         return False
 
 
+def _is_unclaimable(name: str) -> bool:
+    """Whether nobody can make `name` point here in a browser elsewhere: an address in numbers, or without a dot."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name != "" and "." not in name
+    return True
+
+
 def _origin_of(url: str) -> str | None:
     """ "scheme://name[:port]" in lower case, the default port left out; None if `url` is no http(s) URL."""
     try:
@@ -128,7 +159,7 @@ def _origin_of(url: str) -> str | None:
 
 
 class DoorGuard:
-    """Refuses foreign hosts and, for requests that change something, foreign origins.
+    """Refuses foreign hosts and, for requests that change something, foreign origins. Every refusal is logged.
 
     A request without an Origin is no browser's cross-site request (curl, gradio_client), and passes.
     """
@@ -141,7 +172,15 @@ class DoorGuard:
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is None:
             await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
+            return
+        headers = Headers(scope=scope)
+        LOG.warning(
+            "Refused a request for %r: host %r, origin %r.",
+            scope["path"][:MAX_LOGGED_CHARS],
+            headers.get("host", "")[:MAX_LOGGED_CHARS],
+            headers.get("origin", "")[:MAX_LOGGED_CHARS],
+        )
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
         else:
             await error_response(refusal)(scope, receive, send)
@@ -150,7 +189,7 @@ class DoorGuard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         try:
-            if not self.policy.accepts_host(host):
+            if scope["path"] not in HEALTH_PATHS and not self.policy.accepts_host(host):
                 return Forbidden("This studio answers only under the address of its own machine.")
             origin = headers.get("origin")
             changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
@@ -187,7 +226,7 @@ class BodyRules:
         if refusal is not None:
             await error_response(refusal)(scope, receive, send)
             return
-        await self.app(scope, _limited(receive, limit), send)
+        await self.app(scope, limited(receive, limit), send)
 
     @staticmethod
     def _refusal(headers: Headers, *, limit: int, uploads: bool) -> StudioError | None:
@@ -208,7 +247,7 @@ def too_large(limit_bytes: int) -> TooLarge:
     return TooLarge(f"The body of the request is too large: at most {shown} are read.")
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def limited(receive: Receive, limit: int) -> Receive:
     """`receive` that stops a body without a (true) Content-Length as soon as it passes `limit` bytes."""
     taken = 0
 
@@ -230,13 +269,16 @@ class AnswerHeaders:
 
     def __init__(self, app: ASGIApp, policy: BrowserPolicy) -> None:
         self.app = app
-        ancestors = " ".join(("'self'", *policy.frame_ancestors))
         self.added = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Content-Security-Policy": f"frame-ancestors {ancestors}",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "Content-Security-Policy": own_page_policy(policy.framed_by),
         }
+        if policy.is_https:
+            self.added["Strict-Transport-Security"] = f"max-age={HTTPS_FOR_S}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

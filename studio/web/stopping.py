@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 import uvicorn
@@ -26,14 +26,17 @@ class Stopping:
         """From now on the studio is not ready, and streams end after their current item."""
         self._begun.set()
 
-    async def cut_short(self, items: AsyncGenerator[ItemT]) -> AsyncGenerator[ItemT]:
-        """`items` until the studio begins to stop; then, and when the reader goes away, they are closed."""
-        stop = asyncio.ensure_future(self._begun.wait())
+    async def cut_short(
+        self, items: AsyncGenerator[ItemT], *ends: Callable[[], Awaitable[object]]
+    ) -> AsyncGenerator[ItemT]:
+        """`items` until the studio begins to stop or one of `ends` is over; then, and when the reader goes away, they
+        are closed."""
+        stops = [asyncio.ensure_future(end()) for end in (self._begun.wait, *ends)]
         try:
             while True:
                 following = asyncio.ensure_future(anext(items, None))
                 try:
-                    await asyncio.wait((following, stop), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((following, *stops), return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     if not following.done():
                         following.cancel()
@@ -42,7 +45,8 @@ class Stopping:
                     return
                 yield item
         finally:
-            stop.cancel()
+            for stop in stops:
+                stop.cancel()
             await items.aclose()
 
 

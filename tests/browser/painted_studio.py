@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +14,9 @@ from studio.ui.layout import build_ui
 from studio.ui.mounting import mount
 from studio.ui.static_files import STATIC_DIR
 from studio.web.app import create_app
+from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.dependencies import WebParts
+from studio.web.gradio_doors import GradioDoors
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import StudioServer
 from studio.web.vitals import Vitals
@@ -31,6 +34,7 @@ class ScreenedStudio(SmallStudio):
                 storage=self.storage,
                 vitals=Vitals(self.database, self.storage, self.orchestrator, self.catalog.lanes),
                 stopping=self.stopping,
+                accounts=self.accounts,
             ),
             policy=policy,
             version="0.0",
@@ -41,8 +45,14 @@ class ScreenedStudio(SmallStudio):
             register_lanes(LANES, self.execution.run_next, self.secret)
             register_endpoints(self.services)
 
-        mount(app, build_ui(self.services, register), public_url=None, data_dir=folder)
-        self.tickets.bind(app)
+        doors = partial(
+            GradioDoors,
+            person_for=self.services.person_for,
+            uploads=ClientUploads(gradio_folder()),
+            framed_by=policy.framed_by,
+        )
+        screens = build_ui(self.services, register)
+        self.tickets.bind(mount(app, screens, public_url=None, data_dir=folder, doors=doors))
         return app
 
 
@@ -50,7 +60,7 @@ class PaintedStudio(ServedStudio):
     """A studio with screens behind a real server, in a thread of its own."""
 
     async def _serve(self) -> None:
-        self.studio = ScreenedStudio(self.folder)
+        self.studio = ScreenedStudio(self.folder, mode=self._mode, signup=self._signup)
         config = uvicorn.Config(self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=1)
         self.server = StudioServer(config, self.studio.stopping)
         await self.server.serve()

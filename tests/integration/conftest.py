@@ -11,12 +11,17 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.small_studio import ServedStudio, SmallStudio
+from tests.postgres import DATABASES, database_of_kind
 
 
-@pytest.fixture(scope="module")
-def served_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStudio]:
-    """A running studio behind a real server."""
-    with ServedStudio(tmp_path_factory.mktemp("served")).serving() as served:
+@pytest.fixture(scope="module", params=DATABASES)
+def served_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStudio]:
+    """A running studio behind a real server, on either kind of database."""
+    folder = tmp_path_factory.mktemp("served")
+    with (
+        database_of_kind(request.param, folder, request) as url,
+        ServedStudio(folder, database_url=url).serving() as served,
+    ):
         yield served
 
 
@@ -48,9 +53,9 @@ async def shut_door(untouched_studio: SmallStudio) -> AsyncIterator[httpx.AsyncC
 
 
 @pytest_asyncio.fixture
-async def resting_studio(tmp_path: Path) -> AsyncIterator[SmallStudio]:
-    """A studio in which nothing runs: jobs stay where they are put."""
-    studio = SmallStudio(tmp_path)
+async def resting_studio(tmp_path: Path, database_url: str) -> AsyncIterator[SmallStudio]:
+    """A studio in which nothing runs, on either kind of database: jobs stay where they are put."""
+    studio = SmallStudio(tmp_path, database_url=database_url)
     yield studio
     studio.database.close()
 

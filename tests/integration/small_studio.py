@@ -9,11 +9,14 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from queue_backend.gradio_queue import GradioTicketQueue, register_lanes
 from queue_backend.messages import WorkerSpec
@@ -31,11 +34,14 @@ from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
+from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
+from studio.services.passwords import Passwords
+from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
@@ -44,8 +50,13 @@ from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.ui.endpoints import register_endpoints
+from studio.ui.mounting import mount
 from studio.web.app import create_app
-from studio.web.dependencies import WebParts
+from studio.web.client_uploads import ClientUploads, gradio_folder
+from studio.web.cookies import CookieRules
+from studio.web.dependencies import AccountDoors, WebParts
+from studio.web.gradio_doors import GradioDoors
+from studio.web.identity import Identity, Mode
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
@@ -60,10 +71,22 @@ FACTORIES = {"sdxl": "painter:create", "wan": "painter:create", "qwen": "painter
 
 
 class SmallStudio:
-    """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan."""
+    """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan.
 
-    def __init__(self, folder: Path, *, browsers: BrowserPolicy | None = None) -> None:
-        self.database = Database(f"sqlite:///{folder / 'studio.db'}")
+    Without `database_url` the database is a SQLite file in `folder`. With a `mode` people sign in or are guests, as in
+    the program; without one the header WHO says who acts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        browsers: BrowserPolicy | None = None,
+        database_url: str | None = None,
+        mode: Mode | None = None,
+        signup: str = "open",
+    ) -> None:
+        self.database = Database(database_url or f"sqlite:///{folder / 'studio.db'}")
         self.database.migrate()
         self.storage = MediaStorage((folder / "media").as_uri())
         self.catalog = small_catalog()
@@ -118,7 +141,32 @@ class SmallStudio:
             catalog=self.catalog,
             person_for=self._person_for,
         )
-        self.app = self._app(folder, browsers or BrowserPolicy())
+        self.accounts: AccountDoors | None = None
+        if mode is not None:
+            self.accounts = self._accounts(folder, mode, signup)
+            self.services = replace(self.services, person_for=self.accounts.identity)
+        self.app = self._app(folder, browsers or BrowserPolicy(loopback_only=mode is None))
+
+    def _accounts(self, folder: Path, mode: Mode, signup: str) -> AccountDoors:
+        (folder / "scratch").mkdir(exist_ok=True)
+        secret = secrets.token_urlsafe(32)
+        people = build_people(
+            self.database,
+            self.storage,
+            cancel=self.services.jobs.cancel,
+            secret=secret,
+            signup=signup,
+            scratch_root=folder / "scratch",
+            passwords=Passwords(Argon2Hasher(time_cost=1, memory_cost=64)),
+        )
+        identity = Identity(
+            mode=mode,
+            sessions=people.sessions,
+            api_keys=people.api_keys,
+            guests=GuestService(self.database, secret),
+            cookies=CookieRules(),
+        )
+        return AccountDoors(identity=identity, people=people, signup=signup)
 
     def add_person(self, name: str) -> Person:
         """A new member, who acts in requests whose header WHO says `name`."""
@@ -143,7 +191,7 @@ class SmallStudio:
         app = create_app(
             self.services,
             static,
-            parts=WebParts(storage=self.storage, vitals=vitals, stopping=self.stopping),
+            parts=WebParts(storage=self.storage, vitals=vitals, stopping=self.stopping, accounts=self.accounts),
             policy=policy,
             version="0.0",
             lifespan=self._lifespan,
@@ -151,8 +199,17 @@ class SmallStudio:
         with gr.Blocks(analytics_enabled=False) as blocks:
             register_lanes(LANES, self.execution.run_next, self.secret)
             register_endpoints(self.services)
-        app = gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)
-        self.tickets.bind(app)
+        if self.accounts is None:
+            app = gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)
+            self.tickets.bind(app)
+            return app
+        doors = partial(
+            GradioDoors,
+            person_for=self.services.person_for,
+            uploads=ClientUploads(gradio_folder()),
+            framed_by=policy.framed_by,
+        )
+        self.tickets.bind(mount(app, blocks, public_url=None, data_dir=folder, doors=doors))
         return app
 
     @asynccontextmanager
@@ -175,8 +232,19 @@ class SmallStudio:
 class ServedStudio:
     """A small studio behind a real uvicorn on a loopback port, in a thread of its own."""
 
-    def __init__(self, folder: Path, graceful_s: int | None = 5) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        graceful_s: int | None = 5,
+        *,
+        database_url: str | None = None,
+        mode: Mode | None = None,
+        signup: str = "open",
+    ) -> None:
         self.folder = folder
+        self._database_url = database_url
+        self._mode: Mode | None = mode
+        self._signup = signup
         self._graceful_s = graceful_s
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -188,7 +256,7 @@ class ServedStudio:
 
     async def _serve(self) -> None:
         # Built on the loop that serves it: Gradio would otherwise leave a loop of its own behind.
-        self.studio = SmallStudio(self.folder)
+        self.studio = SmallStudio(self.folder, database_url=self._database_url, mode=self._mode, signup=self._signup)
         config = uvicorn.Config(
             self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=self._graceful_s
         )

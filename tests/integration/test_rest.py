@@ -23,6 +23,8 @@ from tests.integration.small_studio import WHO, ServedStudio, SmallStudio
 from tests.small_catalog import small_catalog
 
 ENDED = {"completed", "failed", "cancelled"}
+OF_ACCOUNTS = ("/api/keys/", "/api/sessions/", "/api/admin/")
+"""What this studio does not have; `test_accounts` and `test_two_people` walk it."""
 
 
 def picture(width: int = 64, height: int = 64, kind: str = "PNG") -> bytes:
@@ -466,7 +468,7 @@ def test_anothers_id_is_an_unknown_id_on_every_route(served_studio: ServedStudio
     walked = 0
     with httpx.Client(base_url=served_studio.url, headers={WHO: "bob"}) as bob:
         for path, operations in paths.items():
-            for method in operations if "{" in path else ():
+            for method in operations if "{" in path and not path.startswith(OF_ACCOUNTS) else ():
                 body = {"json": {"name": "a"} if "project" in path else {"rating": 1}} if method == "patch" else {}
                 theirs = bob.request(method, path.format(**known), **body)
                 nobodys = bob.request(method, path.format(**unknown), **body)

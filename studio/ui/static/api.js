@@ -47,6 +47,7 @@ export const api = {
   storage: () => ask("GET", "/api/storage"),
   runAgain: (assetId) => ask("POST", `/api/assets/${id(assetId)}/run-again`),
   compare: (assetId, otherId) => ask("GET", `/api/assets/${id(assetId)}/compare${query({ with: otherId })}`),
+  me: () => ask("GET", "/api/me"),
   device: () => ask("GET", "/api/device"),
   system: () => ask("GET", "/api/system"),
   restore: (assetId) => ask("POST", `/api/assets/${id(assetId)}/restore`),

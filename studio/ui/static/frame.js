@@ -1,5 +1,6 @@
 // The frame around the tabs: brand, memory meter, theme switch, offline bar, badges, keyboard and the address.
 
+import { accountLink } from "./account.js";
 import { api } from "./api.js";
 import { debounce, h, iconButton, icon } from "./dom.js";
 import { memoryMeter } from "./memory.js";
@@ -10,7 +11,7 @@ const TOKENS_A_CHUNK = 75;
 
 export function mount({ element }) {
   const offline = h("div", { class: "ov-offline", role: "status", hidden: true }, "Reconnecting…; your jobs go on");
-  element.replaceChildren(h("a", { class: "ov-brand", href: "/", "aria-label": "OurVidz" }, brandMark(), h("span", {}, "OurVidz")), h("div", { class: "ov-frame-memory" }, memoryMeter()), h("div", { class: "ov-frame-end" }, themeSwitch()), offline);
+  element.replaceChildren(h("a", { class: "ov-brand", href: "/", "aria-label": "OurVidz" }, brandMark(), h("span", {}, "OurVidz")), h("div", { class: "ov-frame-memory" }, memoryMeter(), accountLink()), h("div", { class: "ov-frame-end" }, themeSwitch()), offline);
   onLine((online) => (offline.hidden = online));
   start();
   badges();

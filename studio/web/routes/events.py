@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from studio.errors import InvalidInput
+from studio.errors import InvalidInput, SignInNeeded
+from studio.services.container import Services
 from studio.services.feed import Subscription
 from studio.web.dependencies import Acting, ServicesOf, StoppingOf
 
 HEARTBEAT_S = 15
+SIGNED_IN_CHECK_S = 10.0
+"""How long at most a stream goes on after its person signed out or their key was revoked."""
 RECONNECT_MS = 2000
 SEND_TIMEOUT_S = 60.0
 
@@ -23,6 +29,8 @@ router = APIRouter(prefix="/api", tags=["jobs"])
 
 @router.get("/events", response_class=EventSourceResponse)
 async def events(
+    *,
+    request: Request,
     person: Acting,
     services: ServicesOf,
     stopping: StoppingOf,
@@ -34,7 +42,18 @@ async def events(
     changes = services.feed.subscribe(person, revision)
     # The answer begins only now, so that what the client lists after its connection opened misses no change.
     await changes.begun()
-    return EventSourceResponse(stopping.cut_short(_job_events(changes)), ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+    mine = stopping.cut_short(_job_events(changes), partial(_signed_out, services, request))
+    return EventSourceResponse(mine, ping=HEARTBEAT_S, send_timeout=SEND_TIMEOUT_S)
+
+
+async def _signed_out(services: Services, request: Request) -> None:
+    """Returns when the session or key by which `request` came does not hold any more."""
+    while True:
+        await asyncio.sleep(SIGNED_IN_CHECK_S)
+        try:
+            await to_thread.run_sync(services.person_for, request)
+        except SignInNeeded:
+            return
 
 
 async def _job_events(changes: Subscription) -> AsyncGenerator[ServerSentEvent]:

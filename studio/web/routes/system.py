@@ -11,9 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from studio.errors import Forbidden
-from studio.people import Person
-from studio.web.dependencies import Acting, ServicesOf, StoppingOf, VitalsOf
+from studio.web.dependencies import Acting, Administrator, ServicesOf, StoppingOf, VitalsOf
 from studio.web.docs_page import docs_page
 from studio.web.models import DevicesAnswer
 
@@ -35,16 +33,14 @@ def readyz(vitals: VitalsOf, stopping: StoppingOf) -> JSONResponse:
 
 
 @router.get("/metrics", tags=["system"], response_class=PlainTextResponse)
-def metrics(person: Acting, vitals: VitalsOf) -> Response:
+def metrics(_admin: Administrator, vitals: VitalsOf) -> Response:
     """Figures for Prometheus; for administrators."""
-    _admins_only(person)
     return Response(vitals.metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/api/system", tags=["system"])
-async def system(person: Acting, vitals: VitalsOf) -> dict[str, Any]:
+async def system(_admin: Administrator, vitals: VitalsOf) -> dict[str, Any]:
     """Worker processes, the memory they share, and queues; for administrators."""
-    _admins_only(person)
     # The orchestrator belongs to the event loop, the database to a thread.
     workers = [asdict(worker) for worker in vitals.workers()]
     devices = [asdict(device) for device in vitals.devices()]
@@ -72,8 +68,3 @@ async def device(_person: Acting, services: ServicesOf) -> dict[str, Any]:
 def docs(request: Request, _person: Acting) -> HTMLResponse:
     """The operations of this API on one page."""
     return HTMLResponse(docs_page(request.app.openapi(), request.app.openapi_url))
-
-
-def _admins_only(person: Person) -> None:
-    if person.role != "admin":
-        raise Forbidden("This is for administrators of the studio.")

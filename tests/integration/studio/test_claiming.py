@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -51,12 +50,11 @@ def _fill(database: Database) -> set[str]:
         return set(session.scalars(select(Job.id)))
 
 
-def test_each_of_a_thousand_jobs_is_claimed_by_exactly_one_of_four_processes(tmp_path: Path):
-    url = f"sqlite:///{tmp_path}/studio.db"
-    database = Database(url)
+def test_each_of_a_thousand_jobs_is_claimed_by_exactly_one_of_four_processes(database_url: str):
+    database = Database(database_url)
     database.migrate()
     ids = _fill(database)
-    command = [sys.executable, "-c", CLAIMER, url]
+    command = [sys.executable, "-c", CLAIMER, database_url]
     claimers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(PROCESSES)

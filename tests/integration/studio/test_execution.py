@@ -102,11 +102,11 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     monkeypatch.setattr(leases_module, "BACKOFF_BASE_S", 0.01)
     monkeypatch.setattr(relay_module, "RENEW_INTERVAL_S", 0.1)
     monkeypatch.setattr(relay_module, "WRITE_INTERVAL_S", 0.05)
-    database = Database(f"sqlite:///{tmp_path}/studio.db")
+    database = Database(database_url)
     database.migrate()
     shop = Shop(tmp_path, Desk(database, small_types(), ContentPolicy()))
     yield shop

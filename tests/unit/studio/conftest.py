@@ -1,4 +1,4 @@
-"""A studio's core on a real SQLite file: the services that need no worker, and two people."""
+"""A studio's core on a real database, SQLite and PostgreSQL in turn: the services that need no worker, two people."""
 
 from __future__ import annotations
 
@@ -27,8 +27,18 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
+def database(database_url: str, migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
     """An empty studio's database."""
+    if database_url.startswith("sqlite"):
+        shutil.copy(migrated_file, tmp_path / "studio.db")
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_database(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
+    """An empty studio's SQLite file."""
     path = tmp_path / "studio.db"
     shutil.copy(migrated_file, path)
     database = Database(f"sqlite:///{path}")
@@ -45,7 +55,7 @@ def count_statements(database: Database) -> Callable[[], AbstractContextManager[
         sent: list[str] = []
 
         def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-            if not statement.startswith("BEGIN"):
+            if not statement.startswith(("BEGIN", "SELECT set_config")):
                 sent.append(statement)
 
         event.listen(database.engine, "before_cursor_execute", note)

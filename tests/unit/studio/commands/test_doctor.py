@@ -85,8 +85,6 @@ def test_one_that_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("fields", "subject", "to_do"),
     [
-        ({"STUDIO_HOST": "0.0.0.0"}, "People", "STUDIO_AUTH=local"),
-        ({"auth": "guest"}, "People", "one person only"),
         ({"database_url": "nonsense"}, "Database", "STUDIO_DATABASE_URL"),
         ({"database_url": "oracle://of/nowhere"}, "Database", "STUDIO_DATABASE_URL"),
         ({"database_url": "sqlite:////dev/null/studio.db"}, "Database", "STUDIO_DATABASE_URL"),
@@ -100,6 +98,20 @@ def test_what_keeps_a_studio_from_starting(tmp_path: Path, fields: dict[str, str
     finding = found(settings_of(tmp_path, **fields))[subject]
     assert finding.state is State.PROBLEM
     assert to_do in finding.to_do
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "one person without sign-in"),
+        ({"STUDIO_HOST": "0.0.0.0"}, "email and password"),
+        ({"auth": "guest", "signup": "closed"}, "guests, and accounts; accounts are made by sign-up (closed)"),
+    ],
+)
+def test_it_says_who_may_come_in(tmp_path: Path, fields: dict[str, str], words: str) -> None:
+    finding = found(settings_of(tmp_path, **fields))["People"]
+    assert finding.state is State.OK
+    assert words in finding.text
 
 
 @pytest.mark.parametrize(("someone", "state"), [(200, State.OK), (404, State.PROBLEM)], indirect=["someone"])

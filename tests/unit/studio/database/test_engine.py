@@ -36,8 +36,8 @@ def test_the_database_clock_gives_the_present_with_fractions(database: Database)
     assert any(reading != int(reading) for reading in readings)
 
 
-def test_connections_are_set_up_for_several_processes(database: Database):
-    with database.as_system(write=False) as session:
+def test_connections_are_set_up_for_several_processes(sqlite_database: Database):
+    with sqlite_database.as_system(write=False) as session:
         connection = session.connection()
         values = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "foreign_keys")]
 

@@ -4,15 +4,33 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, select
+from sqlalchemy import Engine, create_engine, inspect, select
 
 from studio.database.engine import Database
 from studio.database.schema import Base, ChangeCounter, JobFormat, JobQuality, Lane
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+def declared_engine(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An empty database of the same kind, to make the tables in as the schema declares them."""
+    if database.engine.dialect.name == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path}/made.db")
+        yield engine
+        engine.dispose()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database("template1") as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 def test_the_migrated_tables_are_those_of_the_schema(database: Database):
@@ -21,14 +39,14 @@ def test_the_migrated_tables_are_those_of_the_schema(database: Database):
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_constraints_that_the_comparison_does_not_see_are_there_too(database: Database, tmp_path: Path):
-    made = create_engine(f"sqlite:///{tmp_path}/made.db")
-    Base.metadata.create_all(made)
+def test_constraints_that_the_comparison_does_not_see_are_there_too(database: Database, declared_engine: Engine):
+    Base.metadata.create_all(declared_engine)
     for table in Base.metadata.tables:
         for kind in ("get_check_constraints", "get_foreign_keys", "get_unique_constraints", "get_pk_constraint"):
-            migrated, declared = (getattr(inspect(engine), kind)(table) for engine in (database.engine, made))
+            migrated, declared = (
+                getattr(inspect(engine), kind)(table) for engine in (database.engine, declared_engine)
+            )
             assert _in_any_order(migrated) == _in_any_order(declared), f"{kind} of {table}"
-    made.dispose()
 
 
 def test_the_lists_are_filled(database: Database):

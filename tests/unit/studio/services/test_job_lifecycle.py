@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from studio.database.schema import Asset, Job
 from studio.errors import Conflict
 from studio.services.leases import Claim, LeaseLost
 from studio.services.policy import ContentPolicy
+from tests.postgres import database_of_kind
 
 MAX_JOBS = 8
 ENDED = ("completed", "failed", "cancelled")
@@ -37,7 +40,7 @@ ENDED = ("completed", "failed", "cancelled")
 class JobLifecycle(RuleBasedStateMachine):
     """Submit, claim, report, deliver, fail, lose, stop, retry: in any order, by holders of live and of stale claims."""
 
-    migrated: Path
+    database_of_one_run: Callable[[Path], AbstractContextManager[str]]
     make_desk: Any
 
     jobs: Bundle[str] = Bundle("jobs")
@@ -45,17 +48,17 @@ class JobLifecycle(RuleBasedStateMachine):
 
     @initialize()
     def open_studio(self) -> None:
-        self.folder = tempfile.mkdtemp()
-        shutil.copy(self.migrated, f"{self.folder}/studio.db")
-        self.database = Database(f"sqlite:///{self.folder}/studio.db")
+        self.closing = ExitStack()
+        folder = Path(self.closing.enter_context(tempfile.TemporaryDirectory()))
+        self.database = Database(self.closing.enter_context(self.database_of_one_run(folder)))
+        self.closing.callback(self.database.close)
         self.desk = self.make_desk(self.database)
         self.seen: dict[str, dict[str, Any]] = {}
         self.retried: set[str] = set()
         self.newest: Claim | None = None
 
     def teardown(self) -> None:
-        self.database.close()
-        shutil.rmtree(self.folder)
+        self.closing.close()
 
     @precondition(lambda self: len(self.seen) < MAX_JOBS)
     @rule(target=jobs, count=st.integers(1, 2), mine=st.booleans())
@@ -182,14 +185,24 @@ class JobLifecycle(RuleBasedStateMachine):
         assert (now["config"], now["prompt"], now["user_id"]) == (before["config"], before["prompt"], before["user_id"])
 
 
-def test_the_promises_of_the_queue_hold(migrated_file, small_catalog, desk_class):
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgresql", 15)])
+def test_the_promises_of_the_queue_hold(
+    kind: str, examples: int, migrated_file: Path, small_catalog: Any, desk_class: Any, request: pytest.FixtureRequest
+) -> None:
+    @contextmanager
+    def empty_database(folder: Path) -> Iterator[str]:
+        with database_of_kind(kind, folder, request) as url:
+            if kind == "sqlite":
+                shutil.copy(migrated_file, folder / "studio.db")
+            yield url
+
     class Machine(JobLifecycle):
-        migrated = migrated_file
+        database_of_one_run = staticmethod(empty_database)
         make_desk = staticmethod(lambda database: desk_class(database, small_catalog, ContentPolicy()))
 
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate]
+            max_examples=examples, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate]
         ),
     )

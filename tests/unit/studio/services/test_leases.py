@@ -363,3 +363,10 @@ def test_a_job_that_cannot_be_read_fails_and_lets_the_next_one_by(desk):
     failed = desk.jobs.get(desk.alice, broken["id"])
     assert (failed["status"], failed["error"]["code"]) == ("failed", "internal")
     assert "Another version" in failed["error"]["message"]
+
+
+def test_the_largest_seed_is_kept(desk: Any) -> None:
+    job = desk.submit(desk.alice, seed=2**32 - 1)
+    desk.deliver(desk.claim())
+
+    assert [asset.seed for asset in desk.asset_rows(job["id"])] == [2**32 - 1]

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from studio.database.engine import Database
 from studio.database.schema import MemoryMeasurement
@@ -57,7 +57,7 @@ def test_notes_that_could_not_be_written_are_written_the_next_time(database: Dat
     notes.note("a", 1.5)
     with database.engine.begin() as connection:
         connection.exec_driver_sql("alter table memory_measurements rename to away")
-    with pytest.raises(OperationalError):
+    with pytest.raises(DBAPIError):
         notes.save()
     with database.engine.begin() as connection:
         connection.exec_driver_sql("alter table away rename to memory_measurements")

@@ -21,6 +21,9 @@ PUBLIC = BrowserPolicy(
 )
 
 
+ANYWHERE = BrowserPolicy(loopback_only=False)
+
+
 async def echo(request: Request) -> Response:
     """Does what Gradio's file route does with a range: the answer repeats the request's headers."""
     body = await request.body()
@@ -69,6 +72,39 @@ async def test_the_public_address_is_a_name_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("studio.example", 200),
+        ("STUDIO.example:443", 200),
+        ("friend.example:8443", 200),
+        ("10.1.2.3:7860", 200),
+        ("studio:7860", 200),
+        ("localhost:7860", 200),
+        ("evil.example", 403),
+        ("studio.example.evil.example", 403),
+        ("", 403),
+    ],
+)
+async def test_a_forged_host_is_refused_and_logged_once_the_public_address_is_known(
+    host: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(PUBLIC) as client:
+        assert (await client.get("/api/jobs", headers={"Host": host})).status_code == status
+        assert (await client.get("/healthz", headers={"Host": host})).status_code == 200
+    assert ("Refused a request for '/api/jobs'" in caplog.text) == (status == 403)
+
+
+async def test_an_evil_origin_is_logged_without_new_lines(caplog: pytest.LogCaptureFixture) -> None:
+    async with client_of(LOCAL) as client:
+        headers = {"Origin": "https://evil.example/" + "x" * 500}
+        assert (await client.post("/api/x%0AWARNING forged", headers=headers)).status_code == 403
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "studio.web.security"]
+    assert "https://evil.example/" in line
+    assert "\n" not in line
+    assert len(line) < 400
+
+
+@pytest.mark.parametrize(
     ("policy", "host", "origin", "status"),
     [
         (LOCAL, "127.0.0.1:7860", None, 200),
@@ -80,7 +116,7 @@ async def test_the_public_address_is_a_name_of_ones_own() -> None:
         (PUBLIC, "10.1.2.3:7860", "https://friend.example:8443", 200),
         (PUBLIC, "10.1.2.3:7860", "https://friend.example", 403),
         (PUBLIC, "10.1.2.3:7860", "https://studio.example.evil.example", 403),
-        (PUBLIC, "proxied.example", "https://proxied.example", 200),
+        (ANYWHERE, "proxied.example", "https://proxied.example", 200),
     ],
 )
 async def test_changes_need_an_origin_of_ones_own(
@@ -154,7 +190,19 @@ async def test_every_answer_has_the_security_headers() -> None:
         ):
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["referrer-policy"] == "same-origin"
-            assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"
+            assert answer.headers["permissions-policy"].startswith("camera=()")
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+            policy = answer.headers["content-security-policy"].split("; ")
+            assert policy[0] == "default-src 'none'"
+            assert policy[-1] == "frame-ancestors 'self'"
+            assert not [rule for rule in policy if rule.startswith("script-src")]
+            assert "strict-transport-security" not in answer.headers
+
+
+async def test_https_stays_https() -> None:
+    async with client_of(PUBLIC, "https://studio.example") as client:
+        answer = await client.get("/x")
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
 
 
 async def test_a_space_may_be_framed_by_its_host() -> None:
@@ -162,7 +210,7 @@ async def test_a_space_may_be_framed_by_its_host() -> None:
     assert not policy.loopback_only
     async with client_of(policy) as client:
         framing = (await client.get("/x")).headers["content-security-policy"]
-    assert framing == "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+    assert framing.endswith("; frame-ancestors 'self' https://huggingface.co https://*.hf.space")
 
 
 async def test_what_nobody_foresaw_names_an_incident(caplog: pytest.LogCaptureFixture) -> None:

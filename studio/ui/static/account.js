@@ -1,0 +1,21 @@
+// Who is signed in, in the header: the way to one's account, or to the sign-in for a guest. Nothing in local mode.
+
+import { api } from "./api.js";
+import { h } from "./dom.js";
+
+export function accountLink() {
+  const place = h("span", { class: "ov-account-place" });
+  api
+    .me()
+    .then((me) => place.replaceChildren(...linkOf(me)))
+    .catch(() => {}); // the offline bar already says it
+  return place;
+}
+
+function linkOf({ email, display_name: name, role }) {
+  if (role === "guest") return [h("a", { class: "ov-sign-in", href: "/login" }, "Sign in")];
+  if (!email) return [];
+  const shown = name || email;
+  const label = `${shown}: account and sign-out`;
+  return [h("a", { class: "ov-account", href: "/account", title: label, "aria-label": label }, [...shown][0].toUpperCase())];
+}

@@ -1,0 +1,74 @@
+"""Turns the templates of this folder into answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+HERE = Path(__file__).parent
+PASSWORD_HINT = "8 characters or more. A sentence is easy to remember and hard to guess."  # noqa: S105
+BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("python-httpx", "Python"),
+    ("curl/", "curl"),
+)
+"""What marks a browser in User-Agent, the more particular mark first, since they name each other."""
+SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """The page of `template`, never kept by the browser and without any script.
+
+    `error` among the values is a StudioError to be shown, `good` a sentence that something was done.
+    """
+    text = _environment().get_template(template).render({"error": None, "good": "", **values})
+    return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["css"] = Markup((HERE / "pages.css").read_text(encoding="utf-8"))  # noqa: S704
+    environment.globals["password_hint"] = PASSWORD_HINT
+    environment.filters["moment"] = moment
+    environment.filters["browser"] = browser
+    return environment
+
+
+def moment(value: str | float) -> str:
+    """A time, ISO 8601 or seconds since 1970, as people read it."""
+    known = datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else datetime.fromisoformat(value)
+    return known.astimezone(UTC).strftime("%-d %b %Y, %H:%M UTC")
+
+
+def browser(agent: str) -> str:
+    """What a User-Agent says in a word or two, such as "Firefox on Linux"; the beginning of one that is not known."""
+    name = next((shown for mark, shown in BROWSERS if mark in agent), None)
+    system = next((shown for mark, shown in SYSTEMS if mark in agent), None)
+    if name is None:
+        return agent[:40] or "An unnamed program"
+    return f"{name} on {system}" if system else name
