@@ -6,6 +6,7 @@ StudioError
 │   └── UnsupportedMedia 415 invalid_input    the upload is no picture that we read
 ├── PolicyRefused       422 policy_refused    the content policy refuses the prompt
 ├── SignInNeeded        401 unauthorized
+│   └── SignInRefused   401 unauthorized      wrong address or password, or a shut account: the same answer
 ├── Forbidden           403 forbidden
 ├── NotFound            404 not_found         unknown, or somebody else's: the same answer
 ├── Conflict            409 conflict          the thing is in a state that does not allow this
@@ -57,6 +58,10 @@ class PolicyRefused(StudioError):
 
 class SignInNeeded(StudioError):
     code, status = "unauthorized", 401
+
+
+class SignInRefused(SignInNeeded):
+    """The address or the password is wrong, or the account is shut: always the same answer."""
 
 
 class Forbidden(StudioError):

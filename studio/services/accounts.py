@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from studio.database.engine import Database
 from studio.database.schema import UserProfile
-from studio.errors import Conflict, Forbidden, InvalidInput, SignInNeeded
+from studio.errors import Conflict, Forbidden, InvalidInput, SignInRefused
 from studio.people import Origin, Person
 from studio.services.account_removal import AccountRemoval
 from studio.services.administration import (
@@ -40,10 +40,6 @@ BY_INVITATION = "New accounts are by invitation. Ask an admin of this studio for
 SIGN_UP_CLOSED = "This studio takes no new accounts."
 ADDRESS_TAKEN = "No account can be made with this address. If it is yours, sign in instead."
 FROM_THE_SETTINGS = Origin(address="settings", agent="")
-
-
-class SignInRefused(SignInNeeded):
-    """The address or the password is wrong, or the account is shut: always the same answer."""
 
 
 def local_person(database: Database) -> Person:

@@ -85,13 +85,17 @@ class ClientUploads:
             return [self._write(own, file) for file in files]
 
     def holds(self, person_id: str, path: str) -> Path | None:
-        """The file at `path`, if it is an upload of that person; None for anything else, whatever it is."""
+        """The file at `path`, if it is an upload of that person, or a picture that Gradio made to be shown (that of the
+        mask editor): those lie under the SHA-256 of their content, which only who has seen it knows. None for anything
+        else, whatever it is."""
         if "\0" in path:
             return None
         # Both without symbolic links: Gradio names the folder as it was set.
         file = Path(os.path.realpath(path))
         own = Path(os.path.realpath(self._folder_of(person_id)))
-        return file if file.is_relative_to(own) and file != own and file.is_file() else None
+        shown = re.fullmatch(r"[0-9a-f]{64}", file.parent.name) is not None
+        made = shown and file.parent.parent == Path(os.path.realpath(self._root.parent))
+        return file if (made or (file.is_relative_to(own) and file != own)) and file.is_file() else None
 
     def tidy(self, *, now: float | None = None) -> None:
         """Remove what has lain here for longer than `KEPT_S`."""

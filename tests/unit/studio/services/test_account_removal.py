@@ -7,11 +7,10 @@ import pytest
 from sqlalchemy import func, select
 
 from studio.database.schema import ApiKey, Asset, Job, OneTimeLink, Project, SignInSession, Upload, UserProfile
-from studio.errors import Forbidden, InvalidInput, NotFound, StorageFailed
+from studio.errors import Forbidden, InvalidInput, NotFound, SignInRefused, StorageFailed
 from studio.media.storage import PNG, hover_key, thumbnail_key
 from studio.people import Origin, Person
 from studio.services.account_removal import AccountRemoval
-from studio.services.accounts import SignInRefused
 from studio.services.projects import ProjectService
 
 HERE = Origin(address="192.0.2.1", agent="a browser")

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import select
 
 from studio.database.schema import OneTimeLink, UserProfile
-from studio.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited
+from studio.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited, SignInRefused
 from studio.people import Origin
-from studio.services.accounts import SignInRefused, local_person
+from studio.services.accounts import local_person
 from studio.services.lockout import ACCOUNT_FAILURES
 
 HERE = Origin(address="192.0.2.1", agent="a browser")

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import update
 
 from studio.database.schema import ExternalIdentity, OneTimeLink, UserProfile
-from studio.errors import Conflict, Forbidden, InvalidInput, NotFound
+from studio.errors import Conflict, Forbidden, InvalidInput, NotFound, SignInRefused
 from studio.people import Origin
-from studio.services.accounts import SignInRefused, local_person
+from studio.services.accounts import local_person
 
 HERE = Origin(address="192.0.2.1", agent="a browser")
 GOOD, BETTER = "correct horse", "battery staple"
