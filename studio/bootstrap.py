@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,7 +41,7 @@ from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
-from studio.services.people_parts import build_people
+from studio.services.people_parts import PeopleParts, build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
@@ -49,6 +50,7 @@ from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.settings import Settings
+from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.cookies import CookieRules
 from studio.web.dependencies import AccountDoors
 from studio.web.identity import Identity
@@ -76,6 +78,7 @@ class Studio:
     sweeper: Sweeper
     database: Database
     storage: MediaStorage
+    client_uploads: ClientUploads
     doors: AccountDoors | None = None
 
     @asynccontextmanager
@@ -144,7 +147,17 @@ def build(settings: Settings) -> Studio:
     )
     jobs = JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again)
     library = LibraryService(database, storage)
-    doors = None if settings.auth_mode == "local" else _doors(settings, database, storage, jobs, scratch)
+    client_uploads = ClientUploads(gradio_folder())
+    people = partial(
+        build_people,
+        database,
+        storage,
+        cancel=jobs.cancel,
+        forget_uploads=client_uploads.forget,
+        signup=settings.signup,
+        scratch_root=scratch,
+    )
+    doors = None if settings.auth_mode == "local" else _doors(settings, database, people)
     services = Services(
         jobs=jobs,
         library=library,
@@ -169,21 +182,19 @@ def build(settings: Settings) -> Studio:
         sweeper=Sweeper(leases, announcer, scratch, _chores(Cleaner(database, storage), doors)),
         database=database,
         storage=storage,
+        client_uploads=client_uploads,
         doors=doors,
     )
 
 
-def _doors(
-    settings: Settings, database: Database, storage: MediaStorage, jobs: JobService, scratch: Path
-) -> AccountDoors:
-    """Accounts, sessions, keys and guests, and who a request acts for. Raises CannotStart.
+def _doors(settings: Settings, database: Database, people_with: Callable[..., PeopleParts]) -> AccountDoors:
+    """Accounts, sessions, keys and guests, and who a request acts for; `people_with(secret=…)` wires what knows people.
+    Raises CannotStart.
 
     Where nobody can administer the studio yet, the log has a link with which one person can make themselves admin.
     """
     secret = settings.secret_key.get_secret_value() if settings.secret_key else secret_key(settings.data_path)
-    people = build_people(
-        database, storage, cancel=jobs.cancel, secret=secret, signup=settings.signup, scratch_root=scratch
-    )
+    people = people_with(secret=secret)
     password = settings.admin_password
     try:
         token = people.accounts.first_admin(settings.admin_email, password.get_secret_value() if password else None)

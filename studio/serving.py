@@ -20,7 +20,6 @@ from studio.ui.layout import build_ui
 from studio.ui.mounting import mount
 from studio.ui.static_files import STATIC_DIR
 from studio.web.app import create_app
-from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.dependencies import WebParts
 from studio.web.gradio_doors import GradioDoors
 from studio.web.security import BrowserPolicy
@@ -48,7 +47,7 @@ def web_app(studio: Studio, stopping: Stopping) -> FastAPI:
 
     settings = studio.settings
     policy = BrowserPolicy.from_settings(settings)
-    uploads = ClientUploads(gradio_folder())
+    uploads = studio.client_uploads
     vitals = Vitals(studio.database, studio.storage, studio.services.orchestrator, tuple(studio.lanes))
     app = create_app(
         studio.services,

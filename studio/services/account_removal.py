@@ -26,18 +26,21 @@ BATCH = 100
 
 
 class AccountRemoval:
-    """Removes people's rows and files. `cancel(person, job_id)` stops a job."""
+    """Removes people's rows and files. `cancel(person, job_id)` stops a job, `forget_uploads(person_id)` removes files
+    that wait outside the storage to be used."""
 
     def __init__(
         self,
         database: Database,
         storage: MediaStorage,
         cancel: Callable[[Person, str], object],
+        forget_uploads: Callable[[str], None],
         patience_s: float = STOP_PATIENCE_S,
     ) -> None:
         self._database = database
         self._storage = storage
         self._cancel = cancel
+        self._forget_uploads = forget_uploads
         self._patience_s = patience_s
 
     def remove(self, user_id: str, note: Callable[[Session], None]) -> None:
@@ -55,6 +58,7 @@ class AccountRemoval:
             note(session)
             session.execute(delete(UserProfile).where(UserProfile.id == user_id))
         self._erase(folders)
+        self._forget_uploads(user_id)
         log.info("The account %s was removed.", user_id)
 
     def _shut(self, user_id: str) -> Person:

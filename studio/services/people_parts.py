@@ -39,6 +39,7 @@ def build_people(
     storage: MediaStorage,
     *,
     cancel: Callable[[Person, str], object],
+    forget_uploads: Callable[[str], None],
     secret: str,
     signup: str,
     scratch_root: Path,
@@ -46,13 +47,14 @@ def build_people(
 ) -> PeopleParts:
     """The services, none of which has asked the database yet.
 
-    `cancel(person, job_id)` stops a job (`JobService.cancel`), `secret` signs sessions, `signup` is "open", "invite" or
+    `cancel(person, job_id)` stops a job (`JobService.cancel`), `forget_uploads(person_id)` removes what a person sent
+    through Gradio, `secret` signs sessions, `signup` is "open", "invite" or
     "closed", and exports are written below `scratch_root`. Takes a moment: it hashes a password that nobody has.
     """
     audit = AuditLog(database)
     invitations = Invitations(database)
     lockout = Lockout(database)
-    removal = AccountRemoval(database, storage, cancel)
+    removal = AccountRemoval(database, storage, cancel, forget_uploads)
     accounts = AccountService(
         database,
         passwords=passwords or Passwords(),

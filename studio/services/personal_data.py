@@ -22,6 +22,7 @@ from studio.database.schema import ApiKey, Asset, Job, Project, SignInSession, U
 from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.storage import MediaStorage
 from studio.people import Person
+from studio.services.profiles import GUEST, now_s
 from studio.services.views import asset_json, iso, job_json
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class PersonalData:
         """Write account.json, jobs.json, assets.json, uploads.json and the files under media/ into a ZIP.
 
         Pass its path to `discard` when it was sent. Blocks as long as copying all the media takes. Raises NotFound
-        for a person without a row, StorageFull, StorageFailed.
+        for a person who does not exist any more, StorageFull, StorageFailed.
         """
         with self._exporting, self._own_folder() as folder:
             self._write(person, folder / FILE_NAME)
@@ -89,6 +90,10 @@ class PersonalData:
     def _account(self, person: Person) -> Json:
         with self._database.as_person(person, write=False) as session:
             profile = session.get(UserProfile, person.id)
+            if profile is None and person.role == GUEST:  # who has changed nothing so far
+                profile = UserProfile(
+                    id=person.id, display_name=person.display_name, role=GUEST, created_at=now_s(session)
+                )
             if profile is None:
                 raise NotFound("There is no such account.")
             projects = session.scalars(select(Project).order_by(Project.id)).all()

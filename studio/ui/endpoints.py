@@ -110,6 +110,8 @@ def _register_generate(orders: _Orders) -> None:
             person, job = await to_thread.run_sync(orders.submit, request, fields)
             async with aclosing(orders.follow(person, job["id"])) as states:
                 async for state in states:
+                    # A key may be revoked, or its person signed out, while the job runs: then nothing more is told.
+                    await to_thread.run_sync(acting_person, orders.services, request)
                     yield state, orders.files(state)
 
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ KEPT_S = 86_400
 SMALLEST_COUNTED_BYTES = 64 * 1024
 """What a file counts as at least: a file takes room on the disk, however small it is."""
 MAX_NAME_CHARS = 80
+KEPT_SHOWN = 20_000
+"""Files that Gradio made for somebody to see, of which it is remembered for whom."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,7 @@ class ClientUploads:
         self._root = folder.absolute() / PEOPLE_FOLDER
         self._limits = limits or UploadLimits()
         self._counting = threading.Lock()
+        self._shown: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def keep(self, person_id: str, files: Sequence[IncomingFile]) -> list[Path]:
         """Keep the files of one request: all of them or none.
@@ -84,17 +88,25 @@ class ClientUploads:
                 raise StorageFull("The folder for uploads is full. Try again later.")
             return [self._write(own, file) for file in files]
 
+    def show(self, person_id: str, path: str) -> None:
+        """Remember that Gradio made the file at `path` for that person to see, as it does with the mask editor's
+        picture. It lies under the SHA-256 of its content, where two people's equal pictures are one file."""
+        file = os.path.realpath(path)
+        if re.fullmatch(r"[0-9a-f]{64}", Path(file).parent.name) is None:
+            return
+        self._shown[person_id, file] = None
+        while len(self._shown) > KEPT_SHOWN:
+            self._shown.popitem(last=False)
+
     def holds(self, person_id: str, path: str) -> Path | None:
-        """The file at `path`, if it is an upload of that person, or a picture that Gradio made to be shown (that of the
-        mask editor): those lie under the SHA-256 of their content, which only who has seen it knows. None for anything
-        else, whatever it is."""
+        """The file at `path`, if it is an upload of that person or was made by Gradio for them. None for anything else,
+        whatever it is."""
         if "\0" in path:
             return None
         # Both without symbolic links: Gradio names the folder as it was set.
         file = Path(os.path.realpath(path))
         own = Path(os.path.realpath(self._folder_of(person_id)))
-        shown = re.fullmatch(r"[0-9a-f]{64}", file.parent.name) is not None
-        made = shown and file.parent.parent == Path(os.path.realpath(self._root.parent))
+        made = (person_id, str(file)) in self._shown and file.parent.parent == Path(os.path.realpath(self._root.parent))
         return file if (made or (file.is_relative_to(own) and file != own)) and file.is_file() else None
 
     def tidy(self, *, now: float | None = None) -> None:

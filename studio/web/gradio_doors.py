@@ -42,6 +42,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 KEPT_EVENTS = 20_000
 """Events whose owner is remembered: twice what Gradio's queue takes."""
 SMALLEST_PACKED_BYTES = 1024
+PATH_IN_JSON = b'"path"'
 NOTHING_HERE = "There is nothing at this address."
 PUBLIC = re.compile(rf"/(?:assets|static)/.+|(?:{PREFIX})?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json")
 """Gradio's own files, the same for everybody. Read without a name, so that they may be shown before the sign-in."""
@@ -177,9 +178,14 @@ class GradioDoors:
         await visit.answer(response)
 
     async def _at_once(self, visit: Visit, _found: re.Match[str]) -> None:
-        """An event that does not wait in the queue."""
+        """An event that does not wait in the queue: every click on the screens. The files that its answer names are
+        this person's to see."""
         await self._carry_event(visit)
-        await self._pass(visit)
+        status, headers, text = await _whole_answer(self.app, visit)
+        if status == HTTPStatus.OK and PATH_IN_JSON in text:
+            for path in _named_files(json.loads(text)):
+                self._uploads.show(visit.person.id, path)
+        await visit.answer(_plain_answer(status, headers, text))
 
     async def _begin(self, visit: Visit, _found: re.Match[str]) -> None:
         """An event for the queue: from now on it is this person's."""
@@ -189,7 +195,7 @@ class GradioDoors:
             self._owners[json.loads(text)["event_id"]] = visit.person.id
             while len(self._owners) > KEPT_EVENTS:
                 self._owners.popitem(last=False)
-        await visit.answer(Response(text, status, media_type=headers.get("content-type")))
+        await visit.answer(_plain_answer(status, headers, text))
 
     async def _carry_event(self, visit: Visit) -> None:
         body = await visit.json()
@@ -287,6 +293,12 @@ async def _whole_answer(app: ASGIApp, visit: Visit) -> tuple[int, Headers, bytes
     plain = [(name, value) for name, value in visit.scope["headers"] if name.lower() != b"accept-encoding"]
     await app({**visit.scope, "headers": plain}, visit.receive, collect)
     return start["status"], Headers(raw=list(start["headers"])), b"".join(pieces)
+
+
+def _plain_answer(status: int, headers: Headers, text: bytes) -> Response:
+    """Gradio's answer, read whole, for nobody's cache."""
+    private = {"Cache-Control": "private, no-store"}
+    return Response(text, status, private, media_type=headers.get("content-type"))
 
 
 def _private(send: Send) -> Send:

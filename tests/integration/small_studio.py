@@ -117,6 +117,7 @@ class SmallStudio:
             announcer=self.announcer,
         )
         self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
+        self.client_uploads = ClientUploads(gradio_folder())
         self.people = {"": local_person(self.database)}
         jobs = JobService(
             self.database,
@@ -154,6 +155,7 @@ class SmallStudio:
             self.database,
             self.storage,
             cancel=self.services.jobs.cancel,
+            forget_uploads=self.client_uploads.forget,
             secret=secret,
             signup=signup,
             scratch_root=folder / "scratch",
@@ -206,7 +208,7 @@ class SmallStudio:
         doors = partial(
             GradioDoors,
             person_for=self.services.person_for,
-            uploads=ClientUploads(gradio_folder()),
+            uploads=self.client_uploads,
             framed_by=policy.framed_by,
         )
         self.tickets.bind(mount(app, blocks, public_url=None, data_dir=folder, doors=doors))

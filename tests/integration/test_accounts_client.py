@@ -92,6 +92,25 @@ def test_a_key_generates_and_downloads_until_it_is_revoked(accounts_studio: Serv
     client.close()
 
 
+def test_a_key_revoked_meanwhile_is_told_nothing_more_and_the_job_goes_on(
+    accounts_studio: ServedStudio, member: str
+) -> None:
+    token, key_id = key_of(accounts_studio, member, "read", "generate")
+    assert accounts_studio.studio.accounts is not None
+    people, jobs = accounts_studio.studio.accounts.people, accounts_studio.studio.services.jobs
+    person = people.accounts.sign_in(member, PASSWORD, HERE)
+    client = Client(accounts_studio.url, headers={"Authorization": f"Bearer {token}"}, verbose=False)
+    following = client.submit("a slow boat", count=1, api_name="/generate")
+    next(iter(following))
+    people.api_keys.revoke(person, key_id, HERE)
+    with pytest.raises((AppError, httpx.HTTPStatusError)):
+        following.result(timeout=30)
+    (job,) = jobs.list(person)["items"]
+    assert job["status"] == "processing"
+    jobs.cancel(person, job["id"])
+    client.close()
+
+
 def test_guests_are_people_of_their_own(guest_studio: ServedStudio, tmp_path: Path):
     first = Client(guest_studio.url, verbose=False, download_files=tmp_path)
     second = Client(guest_studio.url, verbose=False, download_files=tmp_path)

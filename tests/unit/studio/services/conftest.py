@@ -16,6 +16,7 @@ from studio.media.storage import MediaStorage
 from studio.people import Origin, Person
 from studio.services.passwords import Passwords
 from studio.services.people_parts import PeopleParts, build_people
+from studio.web.client_uploads import ClientUploads
 
 HERE = Origin(address="192.0.2.1", agent="a browser")
 GOOD = "correct horse"
@@ -35,10 +36,12 @@ class FrontDoor:
         self.storage = MediaStorage((folder / "media").as_uri())
         self.scratch = folder / "scratch"
         self.scratch.mkdir(exist_ok=True)
+        self.client_uploads = ClientUploads(folder / "gradio")
         self.parts: PeopleParts = build_people(
             self.database,
             self.storage,
             cancel=desk.jobs.cancel,
+            forget_uploads=self.client_uploads.forget,
             secret="a secret of the studio",
             signup=signup,
             scratch_root=self.scratch,

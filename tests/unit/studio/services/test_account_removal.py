@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from studio.media.storage import PNG, hover_key, thumbnail_key
 from studio.people import Origin, Person
 from studio.services.account_removal import AccountRemoval
 from studio.services.projects import ProjectService
+from studio.web.client_uploads import IncomingFile
 
 HERE = Origin(address="192.0.2.1", agent="a browser")
 GOOD = "correct horse"
@@ -38,6 +40,7 @@ def _settle(door, person: Person) -> None:
         door.storage.put_bytes(row.storage_key.replace("0.png", "7.png"), PNG.magic)  # left by a lost attempt
     key = f"uploads/{person.id}/one.png"
     door.storage.put_bytes(key, PNG.magic)
+    door.client_uploads.keep(person.id, [IncomingFile(name="a.png", size_bytes=1, content=io.BytesIO(b"x"))])
     with door.database.as_system() as session:
         session.add(Upload(user_id=person.id, storage_key=key, width=1, height=1, bytes=8, created_at=0.0))
     ProjectService(door.database).create(person, "shelf")
@@ -55,10 +58,15 @@ def _files(door, person: Person) -> list[Path]:
     return [path for path in (door.scratch.parent / "media").rglob("*") if path.is_file() and person.id in str(path)]
 
 
+def _waiting_uploads(door) -> list[Path]:
+    return list((door.scratch.parent / "gradio").rglob("a.png"))
+
+
 def test_a_person_leaves_with_everything(door, settled):
     ann, ben = settled
     waiting = door.desk.submit(ann)
     assert len(_files(door, ann)) == len(_files(door, ben)) == 5
+    assert len(_waiting_uploads(door)) == 2
     door.accounts.delete(ann, ann.id, HERE, GOOD)
 
     assert door.profile(ann) is None
@@ -66,6 +74,7 @@ def test_a_person_leaves_with_everything(door, settled):
     assert _files(door, ann) == []
     assert _owned(door, ben) == {1}
     assert len(_files(door, ben)) == 5
+    assert len(_waiting_uploads(door)) == 1
     assert waiting["id"] in door.desk.hurried
     assert ("account_deleted", "ann@example.org", ann.id) in door.audited()
     with pytest.raises(SignInRefused):
@@ -111,7 +120,10 @@ def test_a_running_job_stops_before_the_files_go(door, settled):
     claim = door.desk.claim()
     asked = threading.Event()
     removal = AccountRemoval(
-        door.database, door.storage, lambda person, job_id: (door.desk.jobs.cancel(person, job_id), asked.set())
+        door.database,
+        door.storage,
+        lambda person, job_id: (door.desk.jobs.cancel(person, job_id), asked.set()),
+        door.client_uploads.forget,
     )
 
     def run() -> None:
@@ -136,7 +148,10 @@ def test_a_job_that_does_not_stop_holds_nobody_back(door, settled):
     def store_late(session: object) -> None:
         door.storage.put_bytes(f"{claim.type}/{ann.id}/{claim.job_id}/0.png", PNG.magic)
 
-    AccountRemoval(door.database, door.storage, door.desk.jobs.cancel, patience_s=0.0).remove(ann.id, store_late)
+    removal = AccountRemoval(
+        door.database, door.storage, door.desk.jobs.cancel, door.client_uploads.forget, patience_s=0.0
+    )
+    removal.remove(ann.id, store_late)
 
     assert door.profile(ann) is None
     assert _files(door, ann) == []

@@ -74,6 +74,16 @@ def test_an_empty_account_has_an_export_too(door):
     assert set(content) == {"account.json", "jobs.json", "assets.json", "uploads.json"}
 
 
+def test_a_guest_who_has_made_nothing_gets_an_empty_export(door):
+    guest = Person(id="a-guest", role="guest", display_name="Guest")
+    content = _read(door.parts.personal_data.export(guest))
+
+    account = json.loads(content["account.json"])
+    assert (account["id"], account["role"], account["email"]) == ("a-guest", "guest", None)
+    assert json.loads(content["jobs.json"]) == json.loads(content["assets.json"]) == []
+    assert door.profile(guest) is None
+
+
 def test_a_lost_file_is_named(door):
     ann = door.member()
     lost, kept = _work(door, ann, 2)

@@ -11,6 +11,7 @@ import pytest
 from studio.errors import QuotaExceeded, StorageFull, TooLarge
 from studio.web.client_uploads import (
     KEPT_S,
+    KEPT_SHOWN,
     SMALLEST_COUNTED_BYTES,
     ClientUploads,
     IncomingFile,
@@ -60,6 +61,23 @@ def test_only_a_file_of_ones_own_is_held(uploads: ClientUploads, tmp_path: Path)
     ):
         assert uploads.holds("ann", str(path)) is None, path
     assert uploads.holds("ann", f"{folder}/../{folder.name}/a.png") == mine
+
+
+def test_what_gradio_made_is_for_whom_it_was_made(uploads: ClientUploads, tmp_path: Path) -> None:
+    made, other = (tmp_path / "gradio" / (letter * 64) / "image.webp" for letter in "ab")
+    outside = tmp_path / ("c" * 64) / "image.webp"
+    for file in (made, other, outside):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"picture")
+    for path in (made, outside, tmp_path / "gradio", "/etc/passwd"):
+        uploads.show("ann", str(path))
+    assert uploads.holds("ann", str(made)) == made
+    assert uploads.holds("ben", str(made)) is None
+    for path in (other, outside, tmp_path / "gradio", "/etc/passwd"):
+        assert uploads.holds("ann", str(path)) is None
+    for number in range(KEPT_SHOWN):
+        uploads.show("ben", str(other.with_name(str(number))))
+    assert uploads.holds("ann", str(made)) is None
 
 
 @pytest.mark.parametrize(

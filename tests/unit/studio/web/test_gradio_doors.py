@@ -25,10 +25,11 @@ PAGE = "<html><script>window.gradio_config = {};</script>" + "x" * 2000 + "</htm
 
 
 class Inside:
-    """Stands where Gradio does. Numbers its events."""
+    """Stands where Gradio does. Numbers its events. Its answers show the file at `shown`, where there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Path | None = None) -> None:
         self.events = 0
+        self.shown = shown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (await self._answer(Request(scope, receive)))(scope, receive, send)
@@ -45,6 +46,7 @@ class Inside:
             "query": request.url.query,
             "length": int(request.headers.get("content-length", "0")) == len(body),
             "body": json.loads(body) if body else None,
+            "data": [{"background": {"path": str(self.shown)}}] if self.shown else [],
         }
         return JSONResponse(told, headers={"Cache-Control": "public, max-age=3600"})
 
@@ -164,6 +166,29 @@ async def test_an_upload_is_read_by_its_person_alone_and_never_shown_as_a_page(a
     ranged = await ann.get(f"/gradio_api/file={path}", headers={"Range": "bytes=0-3", "Cookie": "studio=secret"})
     assert (ranged.status_code, ranged.content) == (206, page[:4])
     assert "cookie" not in ranged.headers
+
+
+async def test_a_picture_that_gradio_made_is_read_by_whom_it_was_made_for(tmp_path: Path) -> None:
+    made = tmp_path / ("a" * 64) / "image.webp"
+    made.parent.mkdir()
+    made.write_bytes(b"picture")
+    doors = GradioDoors(Inside(made), person_for=person_for, uploads=ClientUploads(tmp_path), framed_by="'self'")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(doors), base_url="http://localhost") as client:
+        addresses = (f"/gradio_api/file={made}", "/gradio_api/run/predict")
+        ann = {"x-person": "ann"}
+
+        async def statuses(headers: dict[str, str]) -> list[int]:
+            named = {"data": [{"path": str(made)}]}
+            return [
+                (await client.get(addresses[0], headers=headers)).status_code,
+                (await client.post("/gradio_api/call/generate", json=named, headers=headers)).status_code,
+            ]
+
+        assert await statuses(ann) == [404, 404]
+        answer = await client.post(addresses[1], json={"data": []}, headers=ann)
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert await statuses(ann) == [200, 200]
+        assert await statuses(BEN) == [404, 404]
 
 
 async def test_uploads_have_limits(ann: httpx.AsyncClient) -> None:

@@ -41,6 +41,7 @@ def parts(tmp_path: Path) -> Iterator[tuple[Database, PeopleParts]]:
         database,
         MediaStorage((tmp_path / "media").as_uri()),
         cancel=lambda person, job_id: None,
+        forget_uploads=lambda person_id: None,
         secret=SECRET,
         signup="open",
         scratch_root=tmp_path,
