@@ -54,6 +54,7 @@ from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.cookies import CookieRules
 from studio.web.dependencies import AccountDoors
 from studio.web.identity import Identity
+from studio.web.outside import build_outside
 
 log = logging.getLogger(__name__)
 
@@ -203,14 +204,16 @@ def _doors(settings: Settings, database: Database, people_with: Callable[..., Pe
     if token is not None:
         # Not through the log, which masks secrets and is kept: who starts the program is to see it, and nobody else.
         print(f"Nobody administers this studio yet. Open {settings.address}/setup/{token} once.", flush=True)
+    outside = build_outside(settings, people.outside, secret)
     identity = Identity(
         mode="guest" if settings.auth_mode == "guest" else "accounts",
         sessions=people.sessions,
         api_keys=people.api_keys,
         guests=GuestService(database, secret),
         cookies=CookieRules.from_settings(settings),
+        external=outside.supabase,
     )
-    return AccountDoors(identity=identity, people=people, signup=settings.signup)
+    return AccountDoors(identity=identity, people=people, signup=settings.signup, outside=outside)
 
 
 def _chores(cleaner: Cleaner, doors: AccountDoors | None) -> Callable[[], None]:

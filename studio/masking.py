@@ -28,7 +28,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     # A cookie header is secret as a whole; alone, the studio's cookies are known by their names.
     (re.compile(r"""(?i)(\b(?:set-)?cookie['"]?\s*[:=,]\s*b?['"]?)[^\n'"]+"""), rf"\1{MASK}"),
-    (re.compile(r"((?:__Host-)?studio(?:-guest)?=)[^\s;'\"]+"), rf"\1{MASK}"),
+    (re.compile(r"((?:__Host-)?studio(?:-guest|-outside)?=)[^\s;'\"]+"), rf"\1{MASK}"),
 )
 
 

@@ -60,7 +60,8 @@ def web_app(studio: Studio, stopping: Stopping) -> FastAPI:
     way_in = mount(
         app,
         build_ui(studio.services, register),
-        public_url=settings.external_url,
+        # A Space with a domain of its own is reached under two names: there Gradio goes by what each request says.
+        public_url=settings.external_url if len(settings.space_hosts) < 2 else settings.public_url,
         data_dir=settings.data_path,
         doors=partial(GradioDoors, person_for=studio.services.person_for, uploads=uploads, framed_by=policy.framed_by),
     )

@@ -10,6 +10,7 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -49,6 +50,10 @@ class Settings(BaseSettings):
     admin_email: str | None = Field(None, description="address of the first admin, made at start")
     admin_password: SecretStr | None = Field(None, description="the first admin's password")
     secret_key: SecretStr | None = Field(None, min_length=16, description="signs sessions and links")
+    supabase_url: str | None = Field(None, description="the Supabase project whose people may sign in")
+    supabase_emails_confirmed: bool = Field(
+        False, description="the project lets nobody in whose address is not confirmed"
+    )
     trusted_proxies: CommaList = Field((), description="addresses of proxies whose X-Forwarded-For is believed")
     data_dir: Path | None = Field(None, description="database, media, logs and scratch files")
     database_url: str | None = Field(None, description="SQLAlchemy URL of the database")
@@ -84,12 +89,30 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
 
     space_id: str | None = Field(None, validation_alias="SPACE_ID", description="set by Hugging Face on a Space")
+    space_hosts: CommaList = Field((), validation_alias="SPACE_HOST", description="set by Hugging Face on a Space")
+    oauth_client_id: str | None = Field(None, validation_alias="OAUTH_CLIENT_ID", description="set on a Space")
+    oauth_client_secret: SecretStr | None = Field(
+        None, validation_alias="OAUTH_CLIENT_SECRET", description="set on a Space"
+    )
+    oauth_scopes: str = Field("openid profile", validation_alias="OAUTH_SCOPES", description="set on a Space")
+    openid_provider_url: str = Field(
+        "https://huggingface.co", validation_alias="OPENID_PROVIDER_URL", description="set on a Space"
+    )
     runpod_pod_id: str | None = Field(None, validation_alias="RUNPOD_POD_ID", description="set by RunPod on a pod")
 
-    @field_validator("public_url")
+    @field_validator("public_url", "supabase_url", "openid_provider_url")
     @classmethod
     def _without_trailing_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else value
+
+    @field_validator("supabase_url", "openid_provider_url")
+    @classmethod
+    def _https(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+        if value and not (parts.hostname and safe):
+            raise ValueError("This is to be an https address: whoever answers there says who people are.")
+        return value
 
     @model_validator(mode="after")
     def _local_mode_stays_local(self) -> Self:
@@ -145,7 +168,9 @@ class Settings(BaseSettings):
 
     @property
     def external_url(self) -> str | None:
-        """The address people use, where it is known: as set, else the pod's proxy on RunPod."""
+        """The address people use, where it is known: as set, else the Space's, else the pod's proxy on RunPod."""
+        if self.public_url is None and self.space_hosts:
+            return f"https://{self.space_hosts[0]}"
         if self.public_url or not self.runpod_pod_id:
             return self.public_url
         return f"https://{self.runpod_pod_id}-{self.port}.proxy.runpod.net"

@@ -64,7 +64,7 @@ def _is_route(decorator: ast.expr) -> bool:
 def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.split("## Settings", 1)[1].split("\n## ", 1)[0]
-    documented = set(re.findall(r"`((?:STUDIO|GRADIO|SPACE|RUNPOD|HF)_[A-Z_]+)`", table))
+    documented = set(re.findall(r"`((?:STUDIO|GRADIO|SPACE|RUNPOD|HF|OAUTH|OPENID)_[A-Z_]+)`", table))
     known: set[str] = {"HF_TOKEN"}
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias

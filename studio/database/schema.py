@@ -98,7 +98,8 @@ class ExternalIdentity(OwnedRow, Base):
 
 
 class OneTimeLink(Base):
-    """A link to follow once: the first admin's ("setup"), an invitation ("invite"), a new password ("reset").
+    """A link to follow once: the first admin's ("setup"), an invitation ("invite"), a new password ("reset"), the way
+    back from a provider that signs somebody in ("outside").
 
     `user_id` is whose account it is about, where there is one already.
     """

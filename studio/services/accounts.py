@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from studio.database.engine import Database
-from studio.database.schema import UserProfile
+from studio.database.schema import ExternalIdentity, UserProfile
 from studio.errors import Conflict, Forbidden, InvalidInput, SignInRefused
 from studio.people import Origin, Person
 from studio.services.account_removal import AccountRemoval
@@ -25,6 +25,8 @@ from studio.services.invitations import Invitations, LinkFacts
 from studio.services.lockout import Lockout, account_key, address_key
 from studio.services.passwords import Passwords
 from studio.services.profiles import (
+    BY_INVITATION,
+    SIGN_UP_CLOSED,
     need_admin,
     now_s,
     person_of_profile,
@@ -36,8 +38,6 @@ from studio.services.profiles import (
 LOCAL_NAME = "You"
 WRONG_SIGN_IN = "The address or the password is wrong."
 WRONG_PASSWORD = "The password is wrong."  # noqa: S105
-BY_INVITATION = "New accounts are by invitation. Ask an admin of this studio for a link."
-SIGN_UP_CLOSED = "This studio takes no new accounts."
 ADDRESS_TAKEN = "No account can be made with this address. If it is yours, sign in instead."
 FROM_THE_SETTINGS = Origin(address="settings", agent="")
 
@@ -274,7 +274,8 @@ def _set_password(session: Session, user_id: str, password_hash: str, keep_sessi
 
 def _local() -> Select[UserProfile]:
     """The person of local mode."""
-    mine = select(UserProfile).where(UserProfile.email.is_(None), UserProfile.role == "admin")
+    outside = exists().where(ExternalIdentity.user_id == UserProfile.id)
+    mine = select(UserProfile).where(UserProfile.email.is_(None), UserProfile.role == "admin", ~outside)
     return mine.order_by(UserProfile.id).limit(1)
 
 

@@ -1,4 +1,5 @@
-"""One-time links: the first admin's, invitations, and new passwords. Only a link's hash is kept."""
+"""One-time links: the first admin's, invitations, new passwords, and sign-ins under way at a provider outside. Only a
+link's hash is kept."""
 
 from __future__ import annotations
 
@@ -17,10 +18,12 @@ from studio.people import Person
 from studio.services.profiles import need_admin, now_s
 from studio.services.views import iso
 
-Purpose = Literal["setup", "invite", "reset"]
+Purpose = Literal["setup", "invite", "reset", "outside"]
 TOKEN_BYTES = 32
 DAY_S = 86_400.0
-LINK_LIFE_S: dict[Purpose, float] = {"setup": DAY_S, "invite": 7 * DAY_S, "reset": DAY_S}
+OUTSIDE_LIFE_S = 10 * 60.0
+"""How long one may take to sign in at a provider outside."""
+LINK_LIFE_S: dict[Purpose, float] = {"setup": DAY_S, "invite": 7 * DAY_S, "reset": DAY_S, "outside": OUTSIDE_LIFE_S}
 LINK_IS_OVER = "This link is not valid any more. Ask for a new one."
 
 
@@ -70,6 +73,31 @@ class Invitations:
         link.used_at = now_s(session)
         return _facts(link, purpose)
 
+    def begin_outside(self) -> str:
+        """The state of a sign-in that begins at a provider outside: its answer is taken once, and soon."""
+        facts = LinkFacts(purpose="outside", role="", email=None, user_id=None, created_by=None)
+        with self._database.as_system() as session:
+            return self.issue(session, facts)
+
+    def end_outside(self, state: str) -> None:
+        """Use the state up. Raises NotFound for one that was not given out, is used or too old."""
+        with self._database.as_system() as session:
+            self.take(session, state, "outside")
+
+    def waits_for(self, email: str | None) -> bool:
+        """Whether an invitation as a member waits for this address."""
+        with self._database.as_system(write=False) as session:
+            return _waiting_for(session, email) is not None
+
+    def take_of(self, session: Session, email: str | None) -> LinkFacts | None:
+        """Use up the invitation as a member that waits for this address, in the system session that makes the account;
+        None where there is none."""
+        link = _waiting_for(session, email, lock=True)
+        if link is None:
+            return None
+        link.used_at = now_s(session)
+        return _facts(link, "invite")
+
     def list(self, admin: Person) -> list[dict[str, Any]]:
         """The invitations that nobody has followed yet, newest first. Raises Forbidden."""
         need_admin(admin)
@@ -118,6 +146,18 @@ def _valid(session: Session, token: str, purpose: Purpose, *, lock: bool = False
     if link is None:
         raise NotFound(LINK_IS_OVER)
     return link
+
+
+def _waiting_for(session: Session, email: str | None, *, lock: bool = False) -> OneTimeLink | None:
+    query = select(OneTimeLink).where(
+        OneTimeLink.purpose == "invite",
+        OneTimeLink.email == email,
+        OneTimeLink.role == "member",
+        OneTimeLink.used_at.is_(None),
+        OneTimeLink.expires_at > now_s(session),
+    )
+    query = query.order_by(OneTimeLink.created_at).limit(1)
+    return None if email is None else session.scalars(query.with_for_update() if lock else query).first()
 
 
 def _facts(link: OneTimeLink, purpose: Purpose) -> LinkFacts:

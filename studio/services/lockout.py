@@ -27,6 +27,7 @@ ADDRESS_FAILURES = 100
 """Many people may share an address, and all of them mistype."""
 SIGN_UPS = 50
 GUESTS = 300
+OUTSIDE = 200
 WINDOW_S = 15 * 60.0
 """Failures count together for this long after the first."""
 LOCK_S = 15 * 60.0
@@ -38,6 +39,7 @@ _LIMITS: Mapping[str, int] = {
     "address": ADDRESS_FAILURES,
     "sign-up": SIGN_UPS,
     "guest": GUESTS,
+    "outside": OUTSIDE,
 }
 
 
@@ -47,7 +49,7 @@ def account_key(email: str) -> str:
 
 
 def address_key(address: str, kind: str = "address") -> str:
-    """The key of an address's failures; `kind` may also be "sign-up" or "guest"."""
+    """The key of an address's failures; `kind` may also be "sign-up", "guest" or "outside"."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -15,6 +15,7 @@ from studio.services.api_keys import ApiKeyService
 from studio.services.audit import AuditLog
 from studio.services.invitations import Invitations
 from studio.services.lockout import Lockout
+from studio.services.outside_people import OutsidePeople
 from studio.services.passwords import Passwords
 from studio.services.people_tidying import PeopleTidier
 from studio.services.personal_data import PersonalData
@@ -26,6 +27,7 @@ class PeopleParts:
     """The services of people and their accounts. `tidier.tidy` is a chore for the sweeper's `clean`."""
 
     accounts: AccountService
+    outside: OutsidePeople
     sessions: SessionService
     api_keys: ApiKeyService
     audit: AuditLog
@@ -66,6 +68,7 @@ def build_people(
     )
     return PeopleParts(
         accounts=accounts,
+        outside=OutsidePeople(database, audit=audit, invitations=invitations, lockout=lockout, signup=signup),
         sessions=SessionService(database, secret),
         api_keys=ApiKeyService(database, audit),
         audit=audit,

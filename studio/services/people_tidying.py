@@ -40,7 +40,8 @@ class PeopleTidier:
             sessions = or_(SignInSession.expires_at < over, SignInSession.revoked_at < over)
             session.execute(delete(SignInSession).where(sessions))
             session.execute(delete(ApiKey).where(ApiKey.revoked_at < over))
-            session.execute(delete(OneTimeLink).where(OneTimeLink.expires_at < over))
+            begun = (OneTimeLink.purpose == "outside") & (OneTimeLink.expires_at < now)
+            session.execute(delete(OneTimeLink).where(or_(OneTimeLink.expires_at < over, begun)))
             session.execute(delete(AuditEvent).where(AuditEvent.at < now - AUDIT_KEPT_S))
         removed = self._remove_guests(now)
         if removed:

@@ -20,6 +20,8 @@ MAX_AGENT_CHARS = 300
 ROLES = ("member", "admin")
 """What an account can be. Guests have no account."""
 GUEST = "guest"
+BY_INVITATION = "New accounts are by invitation. Ask an admin of this studio for a link."
+SIGN_UP_CLOSED = "This studio takes no new accounts."
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 

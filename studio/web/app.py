@@ -25,6 +25,7 @@ from studio.web.routes import (
     keys,
     library,
     media,
+    outside,
     people_pages,
     sign_in,
     system,
@@ -47,6 +48,7 @@ ROUTERS = (
     admin.router,
     system.router,
     sign_in.router,
+    outside.router,
     account_pages.router,
     people_pages.router,
 )

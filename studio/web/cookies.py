@@ -1,4 +1,4 @@
-"""The cookies that carry a session or a guest: how they are named, guarded and read."""
+"""The cookies that carry a session, a guest or a sign-in under way: how they are named, guarded and read."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Cookie(Enum):
 
     SESSION = "studio"
     GUEST = "studio-guest"
+    OUTSIDE = "studio-outside"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from studio.media.storage import MediaStorage
 from studio.people import Person, require_scope
 from studio.services.container import Services
 from studio.web.identity import Identity, scope_of
+from studio.web.outside import OutsideDoors, Provider
 from studio.web.stopping import Stopping
 from studio.web.vitals import Vitals
 
@@ -28,22 +29,19 @@ which all other requests are answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provider:
-    """Another way to sign in: the words of its button, and the address that begins it (given `?next=`)."""
-
-    label: str
-    href: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class AccountDoors:
     """What the pages and routes of people use. `signup` is "open", "invite" or "closed"."""
 
     identity: Identity
     people: PeopleParts
     signup: str
-    providers: tuple[Provider, ...] = ()
+    outside: OutsideDoors | None = None
     hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HASHING_THREADS))
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """The other ways to sign in, besides the password."""
+        return self.outside.providers if self.outside else ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,11 +76,12 @@ class BrowserPolicy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> BrowserPolicy:
-        """The policy for `settings`: a Space may be framed by Hugging Face, everything else by itself alone."""
+        """The policy for `settings`: a Space may be framed by Hugging Face, everything else by itself alone. A Space
+        with a domain of its own answers there as well."""
         return cls(
             loopback_only=settings.auth_mode == "local",
             public_url=settings.external_url,
-            allowed_origins=settings.allowed_origins,
+            allowed_origins=(*settings.allowed_origins, *(f"https://{host}" for host in settings.space_hosts)),
             frame_ancestors=SPACE_FRAMES if settings.space_id else (),
         )
 

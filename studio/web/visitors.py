@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.errors import Forbidden, SignInNeeded
+from studio.errors import Forbidden, SignInNeeded, StudioError
 from studio.web.cookies import Cookie
 from studio.web.errors import error_response
 from studio.web.identity import SAFE_METHODS, Identity
@@ -91,6 +91,8 @@ class Visitors:
             await to_thread.run_sync(self.identity, HTTPConnection(scope))
         except SignInNeeded:
             return True
+        except StudioError:
+            return False  # the page itself says why it does not open
         return False
 
 

@@ -49,6 +49,7 @@ from studio.services.rendering import JobViews
 from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
+from studio.settings import Settings
 from studio.ui.endpoints import register_endpoints
 from studio.ui.mounting import mount
 from studio.web.app import create_app
@@ -57,6 +58,7 @@ from studio.web.cookies import CookieRules
 from studio.web.dependencies import AccountDoors, WebParts
 from studio.web.gradio_doors import GradioDoors
 from studio.web.identity import Identity, Mode
+from studio.web.outside import build_outside
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
@@ -74,7 +76,8 @@ class SmallStudio:
     """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan.
 
     Without `database_url` the database is a SQLite file in `folder`. With a `mode` people sign in or are guests, as in
-    the program; without one the header WHO says who acts.
+    the program; without one the header WHO says who acts. `settings` say under which addresses it is reached and who
+    signs in from outside.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class SmallStudio:
         database_url: str | None = None,
         mode: Mode | None = None,
         signup: str = "open",
+        settings: Settings | None = None,
     ) -> None:
+        self.settings = settings or Settings.model_validate({})
         self.database = Database(database_url or f"sqlite:///{folder / 'studio.db'}")
         self.database.migrate()
         self.storage = MediaStorage((folder / "media").as_uri())
@@ -146,6 +151,8 @@ class SmallStudio:
         if mode is not None:
             self.accounts = self._accounts(folder, mode, signup)
             self.services = replace(self.services, person_for=self.accounts.identity)
+        if settings is not None:
+            browsers = BrowserPolicy.from_settings(settings)
         self.app = self._app(folder, browsers or BrowserPolicy(loopback_only=mode is None))
 
     def _accounts(self, folder: Path, mode: Mode, signup: str) -> AccountDoors:
@@ -161,14 +168,16 @@ class SmallStudio:
             scratch_root=folder / "scratch",
             passwords=Passwords(Argon2Hasher(time_cost=1, memory_cost=64)),
         )
+        outside = build_outside(self.settings, people.outside, secret)
         identity = Identity(
             mode=mode,
             sessions=people.sessions,
             api_keys=people.api_keys,
             guests=GuestService(self.database, secret),
-            cookies=CookieRules(),
+            cookies=CookieRules.from_settings(self.settings),
+            external=outside.supabase,
         )
-        return AccountDoors(identity=identity, people=people, signup=signup)
+        return AccountDoors(identity=identity, people=people, signup=signup, outside=outside)
 
     def add_person(self, name: str) -> Person:
         """A new member, who acts in requests whose header WHO says `name`."""
@@ -211,7 +220,7 @@ class SmallStudio:
             uploads=self.client_uploads,
             framed_by=policy.framed_by,
         )
-        self.tickets.bind(mount(app, blocks, public_url=None, data_dir=folder, doors=doors))
+        self.tickets.bind(mount(app, blocks, public_url=self.settings.external_url, data_dir=folder, doors=doors))
         return app
 
     @asynccontextmanager
@@ -244,6 +253,7 @@ class ServedStudio:
         signup: str = "open",
     ) -> None:
         self.folder = folder
+        self._settings: Settings | None = None
         self._database_url = database_url
         self._mode: Mode | None = mode
         self._signup = signup
@@ -256,9 +266,19 @@ class ServedStudio:
         self.studio: SmallStudio
         self.server: StudioServer
 
+    def use(self, settings: Settings) -> None:
+        """Be built by these settings, which may need to know the address."""
+        self._settings = settings
+
     async def _serve(self) -> None:
         # Built on the loop that serves it: Gradio would otherwise leave a loop of its own behind.
-        self.studio = SmallStudio(self.folder, database_url=self._database_url, mode=self._mode, signup=self._signup)
+        self.studio = SmallStudio(
+            self.folder,
+            database_url=self._database_url,
+            mode=self._mode,
+            signup=self._signup,
+            settings=self._settings,
+        )
         config = uvicorn.Config(
             self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=self._graceful_s
         )

@@ -265,6 +265,10 @@ OF_ONESELF = (
     ("GET", "/login"),
     ("POST", "/login"),
     ("POST", "/login/"),
+    ("GET", "/login/huggingface"),
+    ("GET", "/login/callback"),
+    ("POST", "/login/supabase"),
+    ("POST", "/login/connect"),
     ("GET", "/signup"),
     ("POST", "/signup"),
     ("GET", "/logout"),
@@ -285,7 +289,9 @@ UNKNOWN_ADDRESSES = tuple(
 
 EXCUSED: dict[Route, str] = {
     ("GET", "/assets/{path}"): "Gradio's scripts, which everybody has from its package",
-    **dict.fromkeys(OF_ONESELF, "a page or form about oneself alone: it takes no id; test_accounts walks it"),
+    **dict.fromkeys(
+        OF_ONESELF, "a page or form about oneself alone: it takes no id; test_accounts or test_outside walks it"
+    ),
     **dict.fromkeys(ONE_TIME_LINKS, "whoever has the one-time token is the one it was made for"),
     **dict.fromkeys(UNKNOWN_ADDRESSES, "answers 404 to whatever no other route takes"),
 }

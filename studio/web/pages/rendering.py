@@ -10,8 +10,16 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.requests import HTTPConnection
 
 HERE = Path(__file__).parent
+THEME_COOKIE = "studio-theme"
+"""Where the switch in the studio's header (`appearance.js`) leaves what was chosen."""
+LIGHT_QUERY = "@media (prefers-color-scheme: light)"
+"""Under which `pages.css` has the light colours; a choice takes the place of the system's."""
+BY_SYSTEM = ("dark light", LIGHT_QUERY)
+THEMES = {"dark": ("dark", "@media not all"), "light": ("light", "@media all")}
+"""For each theme: the scheme that the browser's own controls take, and when the light colours hold."""
 PASSWORD_HINT = "8 characters or more. A sentence is easy to remember and hard to guess."  # noqa: S105
 BROWSERS = (
     ("Edg/", "Edge"),
@@ -33,13 +41,26 @@ SYSTEMS = (
 )
 
 
-def page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """The page of `template`, never kept by the browser and without any script.
+def page(request: HTTPConnection, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """The page of `template`, never kept by the browser and without any script, in the colours that the person has
+    chosen in the studio.
 
     `error` among the values is a StudioError to be shown, `good` a sentence that something was done.
     """
-    text = _environment().get_template(template).render({"error": None, "good": "", **values})
+    theme = request.cookies.get(THEME_COOKIE, "")
+    scheme, asked = THEMES.get(theme, BY_SYSTEM)
+    css = Markup(_style().replace(LIGHT_QUERY, asked))  # noqa: S704
+    text = (
+        _environment()
+        .get_template(template)
+        .render({"error": None, "good": "", "css": css, "scheme": scheme, **values})
+    )
     return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+@cache
+def _style() -> str:
+    return (HERE / "pages.css").read_text(encoding="utf-8")
 
 
 @cache
@@ -52,7 +73,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["css"] = Markup((HERE / "pages.css").read_text(encoding="utf-8"))  # noqa: S704
     environment.globals["password_hint"] = PASSWORD_HINT
     environment.filters["moment"] = moment
     environment.filters["browser"] = browser

@@ -45,6 +45,7 @@ def _error_page(request: Request, error: StudioError) -> Response:
         return RedirectResponse(begun, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
     heading = "There is nothing here" if isinstance(error, NotFound) else "That did not work"
     answer = page(
+        request,
         "message.html",
         status=error.status,
         heading=heading,

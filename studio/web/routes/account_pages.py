@@ -41,6 +41,7 @@ class AccountPage:
         people, person = self.doors.people, self.person
         guest = person.role == "guest"
         return page(
+            self.request,
             "account.html",
             status=200 if error is None else error.status,
             person=person,
@@ -129,6 +130,7 @@ def delete_account(form: FormOf, shown: HolderPage) -> Response:
     except StudioError as error:
         return shown.draw(error, place="delete")
     answer = page(
+        shown.request,
         "message.html",
         heading="Your account is deleted",
         text="Your jobs, pictures, films and keys went with it.",

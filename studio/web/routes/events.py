@@ -13,7 +13,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from studio.errors import InvalidInput, SignInNeeded
+from studio.errors import InvalidInput, StudioError
 from studio.services.container import Services
 from studio.services.feed import Subscription
 from studio.web.dependencies import Acting, ServicesOf, StoppingOf
@@ -47,12 +47,12 @@ async def events(
 
 
 async def _signed_out(services: Services, request: Request) -> None:
-    """Returns when the session or key by which `request` came does not hold any more."""
+    """Returns when the session, key or token by which `request` came does not hold any more."""
     while True:
         await asyncio.sleep(SIGNED_IN_CHECK_S)
         try:
             await to_thread.run_sync(services.person_for, request)
-        except SignInNeeded:
+        except StudioError:
             return
 
 

@@ -43,6 +43,7 @@ class PeoplePage:
         people = self.doors.people
         events = people.audit.list(self.admin, limit=EVENTS_A_PAGE, cursor=cursor)
         return page(
+            self.request,
             "people.html",
             status=200 if error is None else error.status,
             person=self.admin,

@@ -10,15 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from studio.errors import InvalidInput, StudioError
-from studio.people import Person
-from studio.services.sessions import SESSION_LIFE_S
 from studio.web.cookies import Cookie
 from studio.web.dependencies import AccountDoors, AccountsOf, PartsOf
-from studio.web.errors import error_response
 from studio.web.forms import FormOf, own_path, slowly
 from studio.web.identity import origin_of
+from studio.web.outside import is_framed
 from studio.web.pages.rendering import page
 from studio.web.pages.routing import PageRoute, see
+from studio.web.signing_in import end_session, refused, sign_in_page, signed_in, with_retry_after
 from studio.web.visitors import wants_page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -27,11 +26,13 @@ STUDIO = "/"
 
 
 @router.get("/login")
-async def sign_in_page(parts: PartsOf, following: Annotated[str, Query(alias="next")] = "") -> Response:
+async def sign_in_form(
+    request: Request, parts: PartsOf, following: Annotated[str, Query(alias="next")] = ""
+) -> Response:
     """The form. In local mode there is nothing to sign in to."""
     if parts.accounts is None:
         return see(STUDIO)
-    return _sign_in_page(parts.accounts, following=own_path(following))
+    return sign_in_page(request, parts.accounts, following=own_path(following))
 
 
 @router.post("/login")
@@ -49,19 +50,19 @@ async def sign_in(request: Request, form: FormOf, parts: PartsOf) -> Response:
             doors.hashing, doors.people.accounts.sign_in, email, form.text("password"), origin_of(request)
         )
     except StudioError as error:
-        return _refused(request, error) or _sign_in_page(doors, following=following, email=email, error=error)
-    return await _signed_in(request, doors, person, following)
+        return refused(request, error) or sign_in_page(request, doors, following=following, email=email, error=error)
+    return await signed_in(request, doors, person, following)
 
 
 @router.get("/signup")
-async def sign_up_page(
-    doors: AccountsOf, following: Annotated[str, Query(alias="next")] = "", invitation: str = ""
+async def sign_up_form(
+    request: Request, doors: AccountsOf, following: Annotated[str, Query(alias="next")] = "", invitation: str = ""
 ) -> Response:
     """The form; an `invitation` opens it where sign-up is not open."""
     email = ""
     if invitation:
         email = (await to_thread.run_sync(doors.people.invitations.look, invitation, "invite")).email or ""
-    return _sign_up_page(doors, following=own_path(following), invitation=invitation, email=email)
+    return _sign_up_page(request, doors, following=own_path(following), invitation=invitation, email=email)
 
 
 @router.post("/signup")
@@ -80,22 +81,22 @@ async def sign_up(request: Request, form: FormOf, doors: AccountsOf) -> Response
             invitation or None,
         )
     except StudioError as error:
-        return _refused(request, error) or _sign_up_page(
-            doors, following=following, invitation=invitation, email=email, name=name, error=error
+        return refused(request, error) or _sign_up_page(
+            request, doors, following=following, invitation=invitation, email=email, name=name, error=error
         )
-    return await _signed_in(request, doors, person, following)
+    return await signed_in(request, doors, person, following)
 
 
 @router.get("/logout")
-async def sign_out_page(_doors: AccountsOf) -> Response:
+async def sign_out_form(request: Request, _doors: AccountsOf) -> Response:
     """A button: a link alone must sign nobody out."""
-    return page("sign_out.html")
+    return page(request, "sign_out.html")
 
 
 @router.post("/logout")
 async def sign_out(request: Request, doors: AccountsOf) -> Response:
     """End the session for good and take its cookie away."""
-    await _end_session(request, doors)
+    await end_session(request, doors)
     gone = doors.identity.cookies.forget(request.scope, Cookie.SESSION)
     if wants_page(request.headers):
         return see("/login", cookie=gone)
@@ -103,10 +104,10 @@ async def sign_out(request: Request, doors: AccountsOf) -> Response:
 
 
 @router.get("/setup/{token}")
-async def setup_page(token: str, doors: AccountsOf) -> Response:
+async def setup_form(request: Request, token: str, doors: AccountsOf) -> Response:
     """The form of the first admin, behind the link that the program printed."""
     await to_thread.run_sync(doors.people.invitations.look, token, "setup")
-    return page("setup.html", email="", display_name="")
+    return page(request, "setup.html", email="", display_name="")
 
 
 @router.post("/setup/{token}")
@@ -118,17 +119,17 @@ async def set_up(request: Request, token: str, form: FormOf, doors: AccountsOf) 
             doors.hashing, doors.people.accounts.redeem_setup, token, email, password, name, origin_of(request)
         )
     except InvalidInput as error:
-        return _refused(request, error) or page(
-            "setup.html", status=error.status, email=email, display_name=name, error=error
+        return refused(request, error) or page(
+            request, "setup.html", status=error.status, email=email, display_name=name, error=error
         )
-    return await _signed_in(request, doors, person, STUDIO)
+    return await signed_in(request, doors, person, STUDIO)
 
 
 @router.get("/reset/{token}")
-async def reset_page(token: str, doors: AccountsOf) -> Response:
+async def reset_form(request: Request, token: str, doors: AccountsOf) -> Response:
     """The form of a new password, behind the link that an admin gave."""
     facts = await to_thread.run_sync(doors.people.invitations.look, token, "reset")
-    return page("reset.html", email=facts.email or "")
+    return page(request, "reset.html", email=facts.email or "")
 
 
 @router.post("/reset/{token}")
@@ -139,35 +140,14 @@ async def reset(request: Request, token: str, form: FormOf, doors: AccountsOf) -
             doors.hashing, doors.people.accounts.redeem_reset, token, form.text("password"), origin_of(request)
         )
     except InvalidInput as error:
-        return _refused(request, error) or page(
-            "reset.html", status=error.status, email=form.text("username"), error=error
+        return refused(request, error) or page(
+            request, "reset.html", status=error.status, email=form.text("username"), error=error
         )
-    return _sign_in_page(doors, following=STUDIO, good="The new password is saved. Sign in with it.")
-
-
-def _sign_in_page(
-    doors: AccountDoors,
-    *,
-    following: str,
-    email: str = "",
-    error: StudioError | None = None,
-    good: str = "",
-) -> Response:
-    answer = page(
-        "sign_in.html",
-        status=HTTPStatus.OK if error is None else error.status,
-        next=following,
-        email=email,
-        error=error,
-        good=good,
-        signup=doors.signup,
-        providers=doors.providers,
-        guests=doors.identity.mode == "guest",
-    )
-    return _with_retry_after(answer, error)
+    return sign_in_page(request, doors, following=STUDIO, good="The new password is saved. Sign in with it.")
 
 
 def _sign_up_page(
+    request: Request,
     doors: AccountDoors,
     *,
     following: str,
@@ -177,6 +157,7 @@ def _sign_up_page(
     error: StudioError | None = None,
 ) -> Response:
     answer = page(
+        request,
         "sign_up.html",
         status=HTTPStatus.OK if error is None else error.status,
         next=following,
@@ -185,41 +166,7 @@ def _sign_up_page(
         error=error,
         signup=doors.signup,
         invitation=invitation,
+        providers=doors.providers,
+        framed=is_framed(request, allowed=doors.identity.cookies.framed),
     )
-    return _with_retry_after(answer, error)
-
-
-def _with_retry_after(answer: Response, error: StudioError | None) -> Response:
-    if error is not None and error.retry_after_s is not None:
-        answer.headers["Retry-After"] = error_response(error).headers["Retry-After"]
-    return answer
-
-
-def _refused(request: Request, error: StudioError) -> Response | None:
-    """The answer of `error` for a program; None for a browser, which gets its page again."""
-    return None if wants_page(request.headers) else error_response(error)
-
-
-async def _signed_in(request: Request, doors: AccountDoors, person: Person, following: str) -> Response:
-    """Open a session, in the place of the one that this browser had."""
-    await _end_session(request, doors)
-    token = await to_thread.run_sync(doors.people.sessions.open, person, origin_of(request))
-    line = doors.identity.cookies.line(request.scope, Cookie.SESSION, token, SESSION_LIFE_S)
-    if wants_page(request.headers):
-        return see(following, cookie=line)
-    return JSONResponse({"success": True}, headers={"Set-Cookie": line, "Cache-Control": "no-store"})
-
-
-async def _end_session(request: Request, doors: AccountDoors) -> None:
-    token = doors.identity.cookies.read(request.scope, Cookie.SESSION)
-    if token is None:
-        return
-    sessions = doors.people.sessions
-
-    def end() -> None:
-        person = sessions.person_of(token)
-        if person is not None and person.session_id is not None:
-            sessions.revoke(person, person.session_id)
-            doors.people.audit.note("sign_out", person, origin_of(request))
-
-    await to_thread.run_sync(end)
+    return with_retry_after(answer, error)

@@ -47,6 +47,7 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
         ("(b'cookie', b'studio=hunter2hunter2; theme=dark')", None),
         ("studio=hunter2hunter2", "studio=***"),
         ("__Host-studio-guest=hunter2hunter2; Path=/", "__Host-studio-guest=***; Path=/"),
+        ("__Host-studio-outside=hunter2hunter2; Path=/", "__Host-studio-outside=***; Path=/"),
         ("open http://127.0.0.1:7860/setup/hunter2hunter2", "open http://127.0.0.1:7860/setup/***"),
         ("GET /reset/hunter2hunter2 404", "GET /reset/*** 404"),
     ],

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from studio import settings as settings_module
 from studio.settings import Settings
 
-OURS = ("STUDIO_", "GRADIO_", "SPACE_", "RUNPOD_")
+OURS = ("STUDIO_", "GRADIO_", "SPACE_", "RUNPOD_", "OAUTH_", "OPENID_")
 
 
 @pytest.fixture
@@ -168,3 +168,19 @@ def test_the_settings_and_the_services_import_no_torch():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_a_space_knows_its_own_address(set_environment):
+    assert set_environment(SPACE_ID="a/b", SPACE_HOST="a-b.hf.space").external_url == "https://a-b.hf.space"
+    own = set_environment(SPACE_HOST="a-b.hf.space, studio.example.org")
+    assert (own.external_url, own.space_hosts) == ("https://a-b.hf.space", ("a-b.hf.space", "studio.example.org"))
+    assert set_environment(STUDIO_PUBLIC_URL="https://other.example/").external_url == "https://other.example"
+
+
+@pytest.mark.parametrize("name", ["STUDIO_SUPABASE_URL", "OPENID_PROVIDER_URL"])
+def test_who_says_who_people_are_is_asked_over_https(set_environment, name):
+    for wrong in ("http://issuer.example", "issuer.example", "ftp://127.0.0.1"):
+        with pytest.raises(ValidationError, match="https address"):
+            set_environment(**{name: wrong})
+    assert set_environment(**{name: "http://127.0.0.1:9999/"})
+    assert set_environment(**{name: "https://issuer.example/"})

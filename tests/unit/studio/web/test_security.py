@@ -213,6 +213,17 @@ async def test_a_space_may_be_framed_by_its_host() -> None:
     assert framing.endswith("; frame-ancestors 'self' https://huggingface.co https://*.hf.space")
 
 
+async def test_a_space_answers_under_its_own_names_and_no_other() -> None:
+    settings = Settings(SPACE_ID="someone/studio", SPACE_HOST="someone-studio.hf.space,studio.example.org")
+    policy = BrowserPolicy.from_settings(settings)
+    assert (policy.public_url, policy.is_https) == ("https://someone-studio.hf.space", True)
+    for host in ("someone-studio.hf.space", "studio.example.org", "10.0.0.7:7860"):
+        assert policy.accepts_host(host)
+        assert policy.accepts_origin(f"https://{host}", host)
+    assert not policy.accepts_host("evil.hf.space")
+    assert not policy.accepts_origin("https://huggingface.co", "someone-studio.hf.space")
+
+
 async def test_what_nobody_foresaw_names_an_incident(caplog: pytest.LogCaptureFixture) -> None:
     async with client_of(LOCAL) as client:
         answer = await client.get("/fail")

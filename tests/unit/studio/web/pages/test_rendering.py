@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from studio.ui.static_files import STATIC_DIR
-from studio.web.pages.rendering import HERE, browser, moment, page
+from studio.web.pages.rendering import HERE, LIGHT_QUERY, browser, moment, page
 
 
 def colours(css: str) -> dict[str, str]:
@@ -31,9 +32,29 @@ def test_no_template_carries_a_script_or_a_style_of_its_own(template: str):
     assert not re.search(r"<script|javascript:|\son\w+=|\sstyle=|https?://(?!www\.w3\.org/2000/svg)|\|\s*safe", text)
 
 
+def asked_with(cookie: str = "") -> HTTPConnection:
+    return HTTPConnection({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+
+
+@pytest.mark.parametrize(
+    ("cookie", "scheme", "light"),
+    [
+        ("studio-theme=dark", "dark", "@media not all"),
+        ("a=b; studio-theme=light", "light", "@media all"),
+        ("", "dark light", LIGHT_QUERY),
+        ("studio-theme=</style>", "dark light", LIGHT_QUERY),
+    ],
+)
+def test_pages_follow_the_studios_switch_and_else_the_system(cookie: str, scheme: str, light: str):
+    text = bytes(page(asked_with(cookie), "sign_out.html").body).decode()
+    assert f'<meta name="color-scheme" content="{scheme}">' in text
+    assert f"{light} {{" in text
+    assert (LIGHT_QUERY in text) == (light == LIGHT_QUERY)
+
+
 def test_what_people_wrote_is_escaped():
     values = {"heading": "<i>", "text": "<script>1</script>", "href": '"><b>', "label": "&"}
-    text = bytes(page("message.html", **values).body).decode()
+    text = bytes(page(asked_with(), "message.html", **values).body).decode()
     assert "<script>" not in text
     assert "<i>" not in text
     assert '"><b>' not in text
