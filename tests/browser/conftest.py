@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -13,10 +13,16 @@ QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium if there is one, else Playwright's own."""
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts the system's Chromium if there is one, else Playwright's own, with the flags it is given besides."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *QUIET])
-        yield browser
-        browser.close()
+        yield lambda *flags: playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *QUIET, *flags])
+
+
+@pytest.fixture(scope="session")
+def chromium(launch: Callable[..., Browser]) -> Iterator[Browser]:
+    """The Chromium of most tests."""
+    browser = launch()
+    yield browser
+    browser.close()

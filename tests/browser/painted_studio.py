@@ -52,7 +52,7 @@ class ScreenedStudio(SmallStudio):
             framed_by=policy.framed_by,
         )
         screens = build_ui(self.services, register)
-        self.tickets.bind(mount(app, screens, public_url=None, data_dir=folder, doors=doors))
+        self.tickets.bind(mount(app, screens, public_url=self.settings.external_url, data_dir=folder, doors=doors))
         return app
 
 
@@ -60,7 +60,7 @@ class PaintedStudio(ServedStudio):
     """A studio with screens behind a real server, in a thread of its own."""
 
     async def _serve(self) -> None:
-        self.studio = ScreenedStudio(self.folder, mode=self._mode, signup=self._signup)
+        self.studio = ScreenedStudio(self.folder, mode=self._mode, signup=self._signup, settings=self._settings)
         config = uvicorn.Config(self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=1)
         self.server = StudioServer(config, self.studio.stopping)
         await self.server.serve()

@@ -77,7 +77,7 @@ def visit(page: Page, url: str, path: str = "/") -> None:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("name", SCREENS)
 def test_text_is_readable(desk: BrowserContext, studio_server: StudioServer, theme: str, name: str) -> None:
-    desk.add_init_script(f"localStorage.setItem('ourvidz-theme', '{theme}')")
+    desk.add_init_script(f"document.cookie = 'studio-theme={theme}; Path=/'")
     page = desk.new_page()
     visit(page, studio_server.url, f"/#{name}")
     shown = {"workspace": ".ov-strip .ov-tile[data-asset]", "library": ".ov-grid .ov-tile", "jobs": ".ov-job"}[name]

@@ -14,6 +14,23 @@ export function mount({ element, trigger, props }) {
   new Library(element, trigger, props.value?.job_types ?? []).begin();
 }
 
+// In a frame of another site's page the browser may refuse to keep anything, and throws at the mention of it.
+function recalled(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // It holds for this visit.
+  }
+}
+
 class Library {
   constructor(element, trigger, types) {
     Object.assign(this, { element, trigger, types });
@@ -31,7 +48,7 @@ class Library {
 
   begin() {
     this.element.replaceChildren(this.toolbar(), this.groups, this.foot, this.bar);
-    this.setSize(localStorage.getItem(SIZE_KEY) ?? "medium");
+    this.setSize(recalled(SIZE_KEY) ?? "medium");
     start();
     onAsset((asset) => this.changed(asset));
     onJob((job, before) => job.status === "completed" && before?.status !== "completed" && this.arrived(job));
@@ -55,7 +72,7 @@ class Library {
     const known = SIZES[name] ? name : "medium";
     this.size.querySelector("select").value = known;
     this.element.style.setProperty("--ov-tile", `${SIZES[known]}px`);
-    localStorage.setItem(SIZE_KEY, known);
+    remember(SIZE_KEY, known);
   }
 
   filter(name, value) {
