@@ -10,19 +10,20 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.doc_pages import ADDRESS, blocks_of
 from tests.live import ROOT, StudioServer
 
 
 def readme_client() -> str:
     """The Python block that shows the client."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (client,) = [block for block in blocks if "gradio_client" in block]
-    return str(client)
+    blocks = blocks_of(ROOT / "README.md")
+    (client,) = [block.text for block in blocks if block.language == "python" and "gradio_client" in block.text]
+    return client
 
 
 def run_client(server: StudioServer, folder: Path, code: str) -> list[Path]:
     folder.mkdir()
-    code = code.replace("http://127.0.0.1:7860", server.url)
+    code = code.replace(ADDRESS, server.url)
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return sorted(folder.glob("*.png"))
