@@ -9,7 +9,7 @@ from pathlib import Path
 
 MAX_LOG_BYTES = 10_000_000
 KEPT_LOGS = 3
-QUIET_LOGGERS = ("httpx", "httpcore", "alembic", "PIL", "multipart", "uvicorn.access")
+QUIET_LOGGERS = ("httpx", "httpcore", "alembic", "PIL", "mcp", "multipart", "uvicorn.access")
 """These say every request or step at INFO; what they warn of still shows."""
 
 

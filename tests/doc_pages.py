@@ -36,7 +36,7 @@ for number, line in enumerate(sys.stdin, 1):
 """Runs blocks one after another in one process, as a reader types them at one prompt; a NUL ends each one's output."""
 SHELL = """
 [ -e {state} ] && . {state}
-set -aeuo pipefail
+set -aeu
 {code}
 set +x; { export -p; declare -f; } > {state}
 """

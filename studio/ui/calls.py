@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from uuid import uuid4
 
 import gradio as gr
 from gradio.events import api
-from pydantic import ValidationError
 
-from studio.errors import InvalidInput, StudioError
-
-LOG = logging.getLogger(__name__)
+from studio.incidents import told
 
 FOLLOWERS = 16
 """Clients that follow a job through /generate at once. Every running event takes one of Gradio's 40 slots, and the
@@ -89,19 +84,7 @@ def public_errors(name: str) -> Iterator[None]:
     """Translate what goes wrong in the endpoint `name` into gr.Error: "code: sentence", without a traceback."""
     try:
         yield
-    except StudioError as error:
-        raise _public(error.code, error.message) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        argument = ".".join(str(part) for part in first["loc"])
-        raise _public(InvalidInput.code, f"{argument}: {first['msg']}.") from error
     # The outermost edge: whatever went wrong must reach the log with a name, and the client without its traceback.
     except Exception as error:
-        incident = uuid4().hex[:12]
-        LOG.exception("incident %s: endpoint /%s", incident, name)
-        sentence = f"Something went wrong in the studio. The log has it as incident {incident}."
-        raise _public(StudioError.code, sentence) from error
-
-
-def _public(code: str, message: str) -> gr.Error:
-    return gr.Error(f"{code}: {message}", print_exception=False)
+        public = told(error, f"endpoint /{name}")
+        raise gr.Error(f"{public.code}: {public.message}", print_exception=False) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -15,6 +15,8 @@ from studio.services.container import Services
 from studio.web.dependencies import WebParts
 from studio.web.errors import LastResort, add_error_handlers, plain_error
 from studio.web.identity import Identity
+from studio.web.mcp.door import PATH as MCP_PATH
+from studio.web.mcp.door import McpDoor
 from studio.web.models import ErrorAnswer
 from studio.web.routes import (
     account_pages,
@@ -36,7 +38,7 @@ from studio.web.visitors import Visitors
 
 TITLE = "OurVidz Studio"
 DESCRIPTION = "Order pictures, follow them, find them again. Errors are {error: {code, message, field?}}."
-OWN_PREFIXES = ("/api", "/media")
+OWN_PREFIXES = ("/api", "/media", MCP_PATH)
 """Everything under these is ours: an unknown address answers in our form and never reaches Gradio."""
 ROUTERS = (
     jobs.router,
@@ -70,11 +72,12 @@ def create_app(
 
     Mount Gradio afterwards at "/": routes registered here win over its own.
     """
+    assistants = McpDoor(services, parts, version)
     app = FastAPI(
         title=TITLE,
         description=DESCRIPTION,
         version=version,
-        lifespan=lifespan,
+        lifespan=_with(assistants, lifespan),
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -86,12 +89,24 @@ def create_app(
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.router.routes.extend(assistants.routes())
     app.router.routes.append(OwnFiles("/static", static_dir))
     for prefix in OWN_PREFIXES:
         app.add_api_route(prefix, _nothing_here, methods=list(METHODS), include_in_schema=False)
         app.add_api_route(prefix + "/{rest:path}", _nothing_here, methods=list(METHODS), include_in_schema=False)
     _add_guards(app, policy, parts.accounts.identity if parts.accounts else None)
     return app
+
+
+def _with(assistants: McpDoor, lifespan: Lifespan | None) -> Lifespan:
+    """`lifespan` with the door for assistants open inside it."""
+
+    @asynccontextmanager
+    async def both(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app) if lifespan else nullcontext(), assistants.running():
+            yield
+
+    return both
 
 
 def _add_guards(app: FastAPI, policy: BrowserPolicy, identity: Identity | None) -> None:
@@ -114,7 +129,7 @@ def _add_guards(app: FastAPI, policy: BrowserPolicy, identity: Identity | None) 
 
 async def _nothing_here(request: Request) -> JSONResponse:
     """404, or 405 for an address of ours that answers other methods."""
-    allowed: set[str] = set()
+    allowed: set[str] = {"POST"} if request.url.path.rstrip("/") == MCP_PATH else set()
     for route in (route for router in ROUTERS for route in router.routes):
         match, _ = route.matches(request.scope)
         if match is Match.PARTIAL:

@@ -34,7 +34,8 @@ def docs_page(openapi: Mapping[str, Any], openapi_url: str) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"<main><h1>{title}: API</h1><p>Version {escape(info['version'])}. For tools: "
         f'<a href="{escape(openapi_url)}">{escape(openapi_url)}</a>. Every error is '
-        '<code>{"error": {"code", "message", "field"?}}</code>.</p>'
+        '<code>{"error": {"code", "message", "field"?}}</code>. Assistants come in at <code>/mcp</code>, by the Model '
+        "Context Protocol, with an API key.</p>"
         f"{sections}</main></body></html>"
     )
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.errors import RateLimited, StudioError
+from studio.incidents import unforeseen
 
 LOG = logging.getLogger(__name__)
 
@@ -117,10 +117,8 @@ class LastResort:
         try:
             await self.app(scope, receive, watched)
         # The outermost edge: whatever went wrong must reach the log with a name, and the client without its traceback.
-        except Exception:
+        except Exception as error:
             if started:
                 raise  # The server logs it and cuts the connection: half an answer must not look like a whole one.
-            incident = uuid4().hex[:12]
-            LOG.exception("incident %s: %s %s", incident, scope["method"], scope["path"])
-            message = f"Something went wrong in the studio. The log has it as incident {incident}."
-            await plain_error(500, message)(scope, receive, send)
+            public = unforeseen(error, f"{scope['method']} {scope['path']}")
+            await error_response(public)(scope, receive, send)

@@ -26,6 +26,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 MAX_JSON_BYTES = 256 * 1024
 """The longest order: two prompts of 4,000 characters, each at most 12 bytes in escaped JSON, with room to spare."""
 UPLOAD_PATH = "/api/uploads"
+JSON_PATHS = ("/api/", "/mcp")
+"""Where bodies are JSON, but for the upload."""
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
@@ -204,9 +206,9 @@ class DoorGuard:
 
 
 class BodyRules:
-    """JSON only and of bounded size under /api, a file of bounded size at the upload, no NUL and no other address in
-    any address: Gradio's file route would fetch that one and show whatever page it finds there as one of the studio's.
-    """
+    """JSON only and of bounded size under /api and at /mcp, a file of bounded size at the upload, no NUL and no other
+    address in any address: Gradio's file route would fetch that one and show whatever page it finds there as one of the
+    studio's."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -218,7 +220,7 @@ class BodyRules:
         if scope["type"] == "http" and "://" in scope["path"]:
             await error_response(Forbidden("The studio fetches nothing from other addresses."))(scope, receive, send)
             return
-        if scope["type"] != "http" or not scope["path"].startswith("/api/") or scope["method"] in SAFE_METHODS:
+        if scope["type"] != "http" or not scope["path"].startswith(JSON_PATHS) or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
             return
         uploads = scope["path"].rstrip("/") == UPLOAD_PATH

@@ -41,6 +41,7 @@ def accounts_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     server.stop(signal.SIGKILL)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_of_the_page_runs(page: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     assert shutil.which("curl"), "The examples need curl: install it with your system's packages."

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from mcp.shared.exceptions import MCPError
 
+from tests.integration.assistants import ACCEPT, CALL, assistant, error_of
 from tests.integration.people import PASSWORD
 from tests.integration.small_studio import ServedStudio
 from tests.integration.two_people import (
@@ -159,6 +161,32 @@ def test_no_endpoint_of_the_python_client_reaches_another_person(
                 bens_client.predict(**asked, api_name=endpoint)
             outcomes.append(neutral(str(refused.value.message), things))
         assert outcomes[0] == outcomes[1]
+    assert pair.whole_of_ann() == before
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def test_the_door_for_assistants(pair: TwoPeople, endpoint: str) -> None:
+    """The tools, which are named like the endpoints of the Python client."""
+    before = pair.whole_of_ann()
+    made = pair.ben.post("/api/keys", json={"name": "assistant", "scopes": ["read", "generate"]}).raise_for_status()
+    arguments = ENDPOINTS[endpoint]
+    async with assistant(pair.served, made.json()["token"]) as bens:
+        if arguments is None:
+            needed = {"prompt": "a boat", "kind": "image"} if endpoint == "/enhance_prompt" else {}
+            answer = await bens.call_tool(endpoint[1:], needed)
+            assert not answer.is_error
+            assert not [mark for mark in pair.marks if mark in answer.model_dump_json()]
+        else:
+            outcomes = []
+            for things in (pair.anns, pair.never_was()):
+                asked = {name: value.format(**things) for name, value in arguments.items()}
+                outcomes.append(neutral(error_of(await bens.call_tool(endpoint[1:], asked)), things))
+            assert outcomes[0].startswith("not_found: ")
+            assert outcomes[0] == outcomes[1]
+        with pytest.raises(MCPError, match="not_found"):
+            await bens.read_resource(f"asset://{pair.anns['asset']}")
+    pair.ben.delete(f"/api/keys/{made.json()['id']}").raise_for_status()
+    assert pair.nobody.post("/mcp", json=CALL, headers=ACCEPT).status_code == 401
     assert pair.whole_of_ann() == before
 
 

@@ -254,6 +254,8 @@ GRADIO = (
 STEPS = (*REST, *PEOPLE, *GRADIO)
 
 WALKED_ELSEWHERE: dict[Route, str] = {
+    ("POST", "/mcp"): "test_the_door_for_assistants",
+    ("POST", "/mcp/"): "test_the_door_for_assistants",
     ("GET", "/api/events"): "test_the_event_stream",
     ("POST", "/api/uploads"): "test_uploads_on_either_way",
     ("POST", "/gradio_api/upload"): "test_uploads_on_either_way",
@@ -284,7 +286,7 @@ ONE_TIME_LINKS = tuple((method, f"/{page}/{{token}}") for method in ("GET", "POS
 UNKNOWN_ADDRESSES = tuple(
     (method, path)
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    for path in ("/api", "/api/{rest}", "/media", "/media/{rest}")
+    for path in ("/api", "/api/{rest}", "/media", "/media/{rest}", "/mcp", "/mcp/{rest}")
 )
 
 EXCUSED: dict[Route, str] = {
