@@ -19,10 +19,10 @@ async def follow_job(feed: JobFeed, jobs: JobService, person: Person, job_id: st
         await changes.begun()
         job = await asyncio.to_thread(jobs.get, person, job_id)
         yield job
-        while job["status"] not in ENDED:
-            _, changed = await anext(changes, (0, None))
-            if changed is None:
-                return
+        if job["status"] in ENDED:
+            return
+        async for _, changed in changes:
             if changed["id"] == job_id:
-                job = changed
-                yield job
+                yield changed
+                if changed["status"] in ENDED:
+                    return

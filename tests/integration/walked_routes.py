@@ -287,6 +287,7 @@ UNKNOWN_ADDRESSES = tuple(
     (method, path)
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     for path in ("/api", "/api/{rest}", "/media", "/media/{rest}", "/mcp", "/mcp/{rest}")
+    if (method, path) != ("POST", "/mcp")
 )
 
 EXCUSED: dict[Route, str] = {
