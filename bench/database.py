@@ -30,7 +30,13 @@ def measure(folder: Path) -> Iterator[Row]:
     try:
         views = JobViews(Standings(database, catalog))
         jobs = JobService(
-            database, catalog, ContentPolicy(()), views, announce=lambda lane: None, look_again=lambda job_id: None
+            database,
+            catalog,
+            ContentPolicy(()),
+            views,
+            announce=lambda lane: None,
+            look_again=lambda job_id: None,
+            check_webhook=lambda person, url: None,
         )
         yield submits_per_second(jobs, local_person(database))
         yield claims_per_second(JobLeases(database, this_process()))

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -41,7 +40,7 @@ from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
-from studio.services.people_parts import PeopleParts, build_people
+from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
@@ -49,6 +48,8 @@ from studio.services.rendering import JobViews
 from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
+from studio.services.webhooks.destinations import Destinations
+from studio.services.webhooks.parts import Webhooks, build_webhooks
 from studio.settings import Settings
 from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.cookies import CookieRules
@@ -90,6 +91,7 @@ class Studio:
         background = [
             asyncio.create_task(self.services.feed.run(), name="feed"),
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
+            asyncio.create_task(self.services.webhooks.run(), name="webhooks"),
             asyncio.create_task(self._warm_up(), name="warm up"),
         ]
         for task in background:
@@ -115,72 +117,93 @@ class Studio:
                 log.exception("The workers of lane %s could not be started; its first job tries again.", lane)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What everything else stands on. `key` is the studio's own, which signs."""
+
+    key: str
+    scratch: Path
+    database: Database
+    storage: MediaStorage
+    catalog: Catalog
+    runs: PlannedRuns
+    views: JobViews
+    webhooks: Webhooks
+    uploads: UploadService
+    policy: ContentPolicy
+    rewriting: PromptRewriting
+
+
+def _ground(settings: Settings) -> _Ground:
+    scratch, logs = _folders(settings)
+    database = open_database(settings)
+    catalog = build_catalog_of(settings)
+    storage = MediaStorage(settings.storage)
+    runs = _planned_runs(settings, catalog, database, logs)
+    views = JobViews(Standings(database, catalog, lanes_of(settings)))
+    key = settings.secret_key.get_secret_value() if settings.secret_key else secret_key(settings.data_path)
+    destinations = Destinations(settings.webhook_networks)
+    policy = ContentPolicy(settings.banned_terms)
+    return _Ground(
+        key=key,
+        scratch=scratch,
+        database=database,
+        storage=storage,
+        catalog=catalog,
+        runs=runs,
+        views=views,
+        webhooks=build_webhooks(
+            database, views, destinations, secret=key, version=VERSION, public_url=settings.external_url
+        ),
+        uploads=UploadService(database, storage),
+        policy=policy,
+        rewriting=PromptRewriting(policy, settings.enhance_language),
+    )
+
+
 def build(settings: Settings) -> Studio:
     """Make the data folder and the database ready and wire every service.
 
     Raises CannotStart, ModelMissing, StorageFailed or OSError.
     """
-    scratch, logs = _folders(settings)
-    database = open_database(settings)
-
-    catalog = build_catalog_of(settings)
-    lanes = lanes_of(settings)
-    storage = MediaStorage(settings.storage)
-    runs = _planned_runs(settings, catalog, database, logs)
-    views = JobViews(Standings(database, catalog, lanes))
-    feed = JobFeed(database, views)
+    ground = _ground(settings)
+    database, storage, lanes = ground.database, ground.storage, lanes_of(settings)
+    feed = JobFeed(database, ground.views)
     secret = secrets.token_urlsafe(32)
     tickets = GradioTicketQueue(secret)
-    announcer = Announcer(tickets, feed)
+    announcer = Announcer(tickets, feed, ground.webhooks.dispatcher)
     leases = JobLeases(database, this_process(), lane_workers=lanes)
-    uploads = UploadService(database, storage)
-    policy = ContentPolicy(settings.banned_terms)
-    rewriting = PromptRewriting(policy, settings.enhance_language)
     execution = Execution(
         leases=leases,
-        runs=runs,
+        runs=ground.runs,
         delivery=Delivery(storage, VERSION),
-        references=uploads,
-        catalog=catalog,
-        rewriting=rewriting,
-        scratch_root=scratch,
+        references=ground.uploads,
+        catalog=ground.catalog,
+        rewriting=ground.rewriting,
+        scratch_root=ground.scratch,
         announcer=announcer,
     )
-    jobs = JobService(database, catalog, policy, views, announce=announcer, look_again=execution.look_again)
-    library = LibraryService(database, storage)
-    client_uploads = ClientUploads(gradio_folder())
-    people = partial(
-        build_people,
+    jobs = JobService(
         database,
-        storage,
-        cancel=jobs.cancel,
-        forget_uploads=client_uploads.forget,
-        signup=settings.signup,
-        scratch_root=scratch,
+        ground.catalog,
+        ground.policy,
+        ground.views,
+        announce=announcer,
+        look_again=execution.look_again,
+        check_webhook=ground.webhooks.service.check_order,
     )
-    doors = None if settings.auth_mode == "local" else _doors(settings, database, people)
-    services = Services(
-        jobs=jobs,
-        library=library,
-        projects=ProjectService(database),
-        uploads=uploads,
-        comparing=ComparingService(jobs=jobs, library=library, media=uploads, catalog=catalog, scratch_root=scratch),
-        enhancing=EnhancingService(runs, rewriting),
-        feed=feed,
-        orchestrator=runs.orchestrator,
-        catalog=catalog,
-        person_for=_always(local_person(database)) if doors is None else doors.identity,
-    )
+    client_uploads = ClientUploads(gradio_folder())
+    doors = None if settings.auth_mode == "local" else _doors(settings, ground, jobs, client_uploads)
     return Studio(
         settings=settings,
-        services=services,
+        services=_services(ground, jobs, feed, doors),
         lanes=lanes,
         ticket_secret=secret,
         tickets=tickets,
         execution=execution,
         announcer=announcer,
         leases=leases,
-        sweeper=Sweeper(leases, announcer, scratch, _chores(Cleaner(database, storage), doors)),
+        sweeper=Sweeper(leases, announcer, ground.scratch, _chores(ground, doors)),
         database=database,
         storage=storage,
         client_uploads=client_uploads,
@@ -188,14 +211,39 @@ def build(settings: Settings) -> Studio:
     )
 
 
-def _doors(settings: Settings, database: Database, people_with: Callable[..., PeopleParts]) -> AccountDoors:
-    """Accounts, sessions, keys and guests, and who a request acts for; `people_with(secret=…)` wires what knows people.
-    Raises CannotStart.
+def _services(ground: _Ground, jobs: JobService, feed: JobFeed, doors: AccountDoors | None) -> Services:
+    library = LibraryService(ground.database, ground.storage)
+    return Services(
+        jobs=jobs,
+        library=library,
+        projects=ProjectService(ground.database),
+        uploads=ground.uploads,
+        comparing=ComparingService(
+            jobs=jobs, library=library, media=ground.uploads, catalog=ground.catalog, scratch_root=ground.scratch
+        ),
+        enhancing=EnhancingService(ground.runs, ground.rewriting),
+        feed=feed,
+        webhooks=ground.webhooks,
+        orchestrator=ground.runs.orchestrator,
+        catalog=ground.catalog,
+        person_for=_always(local_person(ground.database)) if doors is None else doors.identity,
+    )
+
+
+def _doors(settings: Settings, ground: _Ground, jobs: JobService, client_uploads: ClientUploads) -> AccountDoors:
+    """Accounts, sessions, API keys and guests, and who a request acts for. Raises CannotStart.
 
     Where nobody can administer the studio yet, the log has a link with which one person can make themselves admin.
     """
-    secret = settings.secret_key.get_secret_value() if settings.secret_key else secret_key(settings.data_path)
-    people = people_with(secret=secret)
+    people = build_people(
+        ground.database,
+        ground.storage,
+        cancel=jobs.cancel,
+        forget_uploads=client_uploads.forget,
+        secret=ground.key,
+        signup=settings.signup,
+        scratch_root=ground.scratch,
+    )
     password = settings.admin_password
     try:
         token = people.accounts.first_admin(settings.admin_email, password.get_secret_value() if password else None)
@@ -204,23 +252,25 @@ def _doors(settings: Settings, database: Database, people_with: Callable[..., Pe
     if token is not None:
         # Not through the log, which masks secrets and is kept: who starts the program is to see it, and nobody else.
         print(f"Nobody administers this studio yet. Open {settings.address}/setup/{token} once.", flush=True)
-    outside = build_outside(settings, people.outside, secret)
+    outside = build_outside(settings, people.outside, ground.key)
     identity = Identity(
         mode="guest" if settings.auth_mode == "guest" else "accounts",
         sessions=people.sessions,
         api_keys=people.api_keys,
-        guests=GuestService(database, secret),
+        guests=GuestService(ground.database, ground.key),
         cookies=CookieRules.from_settings(settings),
         external=outside.supabase,
     )
     return AccountDoors(identity=identity, people=people, signup=settings.signup, outside=outside)
 
 
-def _chores(cleaner: Cleaner, doors: AccountDoors | None) -> Callable[[], None]:
+def _chores(ground: _Ground, doors: AccountDoors | None) -> Callable[[], None]:
     """What is cleaned up each hour."""
+    cleaner = Cleaner(ground.database, ground.storage)
 
     def clean() -> None:
         cleaner.clean()
+        ground.webhooks.deliveries.forget_old()
         if doors is not None:
             doors.people.tidier.tidy()
 

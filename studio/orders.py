@@ -32,6 +32,7 @@ DEFAULT_JOB_TYPE = "sdxl_image_fast"
 DEFAULT_STRENGTH = recipes.DEFAULT_STRENGTH
 SMALLEST_COST = 0.1
 """Least part of a type's expected run time that any job costs: text encoding, files and upkeep do not shrink."""
+MAX_URL_CHARS = 2000
 DEFAULT_SCHEDULER = "default"
 """In an order: the one of the checkpoint's recipe."""
 BEGINNINGS = {"text": "a prompt alone", "image": "a picture", "video": "a film"}
@@ -41,7 +42,7 @@ CAN_START_FROM_ANYTHING = "Wan-AI/Wan2.1-VACE-1.3B-diffusers"
 class Order(BaseModel):
     """One request as a client writes it. `None` means the job type's default; `image` and `mask` are the ids of an
     upload or an asset of the person, for films `image` may be a film of theirs; `project` the id of a project;
-    `frames` the length of a film."""
+    `frames` the length of a film; `webhook_url` is told when the job has ended."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
@@ -60,6 +61,7 @@ class Order(BaseModel):
     strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     frames: int | None = Field(None, ge=1)
     project: str | None = Field(None, max_length=64)
+    webhook_url: str | None = Field(None, min_length=1, max_length=MAX_URL_CHARS)
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Order:

@@ -32,6 +32,8 @@ def _split(value: object) -> object:
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values in one variable, separated by commas."""
+Networks = Annotated[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode, BeforeValidator(_split)]
+"""Several networks, such as 10.1.0.0/16, separated by commas."""
 
 
 class Settings(BaseSettings):
@@ -49,11 +51,11 @@ class Settings(BaseSettings):
     signup: Literal["open", "invite", "closed"] = Field("invite", description="who may make an account")
     admin_email: str | None = Field(None, description="address of the first admin, made at start")
     admin_password: SecretStr | None = Field(None, description="the first admin's password")
-    secret_key: SecretStr | None = Field(None, min_length=16, description="signs sessions and links")
     supabase_url: str | None = Field(None, description="the Supabase project whose people may sign in")
     supabase_emails_confirmed: bool = Field(
         False, description="the project lets nobody in whose address is not confirmed"
     )
+    secret_key: SecretStr | None = Field(None, min_length=16, description="signs sessions, links and webhooks")
     trusted_proxies: CommaList = Field((), description="addresses of proxies whose X-Forwarded-For is believed")
     data_dir: Path | None = Field(None, description="database, media, logs and scratch files")
     database_url: str | None = Field(None, description="SQLAlchemy URL of the database")
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(None, description="where downloaded checkpoints are kept")
     public_url: str | None = Field(None, description="the address people use, when behind a proxy")
     allowed_origins: CommaList = Field((), description="further origins that may call the API from a browser")
+    webhook_networks: Networks = Field((), description="private networks that webhooks may call")
     banned_terms: CommaList = Field((), description="terms that the content policy refuses besides its own")
     worker_idle_exit_s: float = Field(900.0, gt=0, description="a worker idle this long exits and frees its memory")
     stop_grace_s: float = Field(

@@ -45,7 +45,7 @@ def studio_findings(settings: Settings) -> Iterator[Finding]:
 
 def _people(settings: Settings) -> Finding:
     if settings.auth_mode == "local":
-        return ok("People", "one person without sign-in, on this machine alone; no secret key is needed")
+        return ok("People", "one person without sign-in, on this machine alone")
     what = "guests, and accounts" if settings.auth_mode == "guest" else "email and password"
     secret = "as set" if settings.secret_key else "made once, in the data folder"
     return ok("People", f"{what}; accounts are made by sign-up ({settings.signup}); secret key: {secret}")

@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from studio.database import postgres
+from studio.database import postgres, webhook_tables  # noqa: F401 - whoever opens a database knows all its tables
 from studio.database.isolation import PERSON_ID, READ_ONLY, ROLE, isolate
 from studio.database.schema import ChangeCounter
 from studio.people import Person, require_scope

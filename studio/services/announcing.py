@@ -20,7 +20,7 @@ class Follower(Protocol):
 class Announcer:
     """Called from any thread with the lane that has work. An announcement that gets lost is made again by the sweep."""
 
-    def __init__(self, tickets: TicketQueue, followers: Follower) -> None:
+    def __init__(self, tickets: TicketQueue, *followers: Follower) -> None:
         self._tickets = tickets
         self._followers = followers
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -32,10 +32,11 @@ class Announcer:
 
     def poke(self) -> None:
         """Something changed that people follow."""
-        self._followers.poke()
+        for follower in self._followers:
+            follower.poke()
 
     def __call__(self, lane: str) -> None:
-        self._followers.poke()
+        self.poke()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._issue, lane)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from studio.services.library import LibraryService
     from studio.services.projects import ProjectService
     from studio.services.uploads import UploadService
+    from studio.services.webhooks.parts import Webhooks
 
 
 class RequestLike(Protocol):
@@ -47,6 +48,7 @@ class Services:
     comparing: ComparingService
     enhancing: EnhancingService
     feed: JobFeed
+    webhooks: Webhooks
     orchestrator: Orchestrator
     catalog: Catalog
     person_for: PersonFor

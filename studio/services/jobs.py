@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from studio.catalog import Catalog, JobType
 from studio.database.engine import Database, db_now, next_revision
 from studio.database.schema import STATUSES, Asset, Job, Project, Upload
+from studio.database.webhook_tables import JobWebhook
 from studio.errors import Conflict, InvalidInput, NotFound
 from studio.orders import JobConfig, Order, check_beginning, cost_s, settle
 from studio.people import Person
@@ -47,7 +48,8 @@ class _Settled:
 
 class JobService:
     """`announce(lane)` is called after each commit that clients or workers should hear of, and `look_again(job_id)`
-    after one that asks a job to stop; both from any thread."""
+    after one that asks a job to stop; both from any thread. `check_webhook(person, url)` raises where an order may not
+    name `url`."""
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class JobService:
         *,
         announce: Callable[[str], None],
         look_again: Callable[[str], None],
+        check_webhook: Callable[[Person, str | None], None],
     ) -> None:
         self._database = database
         self._catalog = catalog
@@ -65,6 +68,7 @@ class JobService:
         self._views = views
         self._announce = announce
         self._look_again = look_again
+        self._check_webhook = check_webhook
 
     def submit(
         self, person: Person, order: Order, *, idempotency_key: str | None = None, again_of: str | None = None
@@ -77,6 +81,7 @@ class JobService:
         kind, config = settle(order, self._catalog)
         config = config.model_copy(update={"again_of": again_of})
         self._policy.check(order.prompt, order.negative_prompt)
+        self._check_webhook(person, order.webhook_url)
         cost = cost_s(kind, config, self._catalog.rules(kind))
         key = _checked_key(idempotency_key)
         settled = _Settled(order=order, kind=kind, config=config, cost_s=cost, key=key)
@@ -240,6 +245,9 @@ def _insert_once(session: Session, person: Person, settled: _Settled) -> tuple[s
         with session.begin_nested():
             job = _new_job(session, person, settled)
             session.add(job)
+            if settled.order.webhook_url is not None:
+                session.flush()
+                session.add(JobWebhook(job_id=job.id, user_id=person.id, url=settled.order.webhook_url.strip()))
     except IntegrityError:
         # The same order through another connection came first, where the database lets both write at once.
         earlier = _earlier(session, settled.key)

@@ -19,11 +19,14 @@ from sqlalchemy import select
 
 from studio.database.engine import Database
 from studio.database.schema import ApiKey, Asset, Job, Project, SignInSession, Upload, UserProfile
+from studio.database.webhook_tables import Webhook, WebhookDelivery
 from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.storage import MediaStorage
 from studio.people import Person
 from studio.services.profiles import GUEST, now_s
 from studio.services.views import asset_json, iso, job_json
+from studio.services.webhooks.deliveries import delivery_json
+from studio.services.webhooks.service import webhook_json
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ MAX_EXPORTS_AT_ONCE = 1
 PAGE = 200
 FILE_NAME = "my-studio.zip"
 Json = dict[str, Any]
-_Row = TypeVar("_Row", Job, Asset, Upload)
+_Row = TypeVar("_Row", Job, Asset, Upload, WebhookDelivery)
 
 
 class PersonalData:
@@ -45,7 +48,8 @@ class PersonalData:
         self._exporting = threading.BoundedSemaphore(MAX_EXPORTS_AT_ONCE)
 
     def export(self, person: Person) -> Path:
-        """Write account.json, jobs.json, assets.json, uploads.json and the files under media/ into a ZIP.
+        """Write account.json, jobs.json, assets.json, uploads.json, webhook_deliveries.json and the files under media/
+        into a ZIP.
 
         Pass its path to `discard` when it was sent. Blocks as long as copying all the media takes. Raises NotFound
         for a person who does not exist any more, StorageFull, StorageFailed.
@@ -80,6 +84,8 @@ class PersonalData:
             _put_list(archive, "jobs.json", (_job_json(job) for job in self._pages(person, Job)))
             _put_list(archive, "assets.json", (asset_json(asset) for asset in self._pages(person, Asset)))
             _put_list(archive, "uploads.json", (_upload_json(upload) for upload in self._pages(person, Upload)))
+            sent = self._pages(person, WebhookDelivery)
+            _put_list(archive, "webhook_deliveries.json", (delivery_json(delivery) for delivery in sent))
             for asset in self._pages(person, Asset):
                 self._copy(archive, f"media/{asset.id}.{asset.format}", asset, missing)
             for upload in self._pages(person, Upload):
@@ -99,6 +105,7 @@ class PersonalData:
             projects = session.scalars(select(Project).order_by(Project.id)).all()
             sessions = session.scalars(select(SignInSession).order_by(SignInSession.id)).all()
             keys = session.scalars(select(ApiKey).order_by(ApiKey.id)).all()
+            webhooks = session.scalars(select(Webhook).order_by(Webhook.id)).all()
         return {
             "id": profile.id,
             "email": profile.email,
@@ -111,6 +118,7 @@ class PersonalData:
                 _plain(row, ("name", "prefix", "scopes", "created_at", "last_used_at", "last_used_from"))
                 for row in keys
             ],
+            "webhooks": [webhook_json(row) for row in webhooks],
         }
 
     def _pages(self, person: Person, kind: type[_Row]) -> Iterator[_Row]:

@@ -31,6 +31,8 @@ from studio.web.routes import (
     people_pages,
     sign_in,
     system,
+    webhook_pages,
+    webhooks,
 )
 from studio.web.security import AnswerHeaders, BodyRules, BrowserPolicy, DoorGuard
 from studio.web.static import OwnFiles
@@ -53,6 +55,8 @@ ROUTERS = (
     outside.router,
     account_pages.router,
     people_pages.router,
+    webhooks.router,
+    webhook_pages.router,
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

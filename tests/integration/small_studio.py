@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 
 import gradio as gr
@@ -49,6 +50,8 @@ from studio.services.rendering import JobViews
 from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
+from studio.services.webhooks.destinations import Destinations
+from studio.services.webhooks.parts import build_webhooks
 from studio.settings import Settings
 from studio.ui.endpoints import register_endpoints
 from studio.ui.mounting import mount
@@ -69,6 +72,8 @@ HERE = Path(__file__).parent
 WHO = "x-test-person"
 """Request header that names the acting person; without it the local person acts."""
 LANES = {"sdxl": 1, "wan": 1, "qwen": 1}
+RETRY_AFTER_S = (0.1, 0.2, 0.2, 0.2, 300.0)
+"""Webhooks are tried five times within a second, and then once more when every test is over."""
 FACTORIES = {"sdxl": "painter:create", "wan": "painter:create", "qwen": "painter:create_writer"}
 
 
@@ -107,7 +112,16 @@ class SmallStudio:
         self.feed = JobFeed(self.database, views)
         self.secret = secrets.token_urlsafe(16)
         self.tickets = GradioTicketQueue(self.secret)
-        self.announcer = Announcer(self.tickets, self.feed)
+        self.webhooks = build_webhooks(
+            self.database,
+            views,
+            Destinations((ip_network("127.0.0.0/8"),)),
+            secret=secrets.token_urlsafe(32),
+            version="0.0",
+            public_url=None,
+            retry_after_s=RETRY_AFTER_S,
+        )
+        self.announcer = Announcer(self.tickets, self.feed, self.webhooks.dispatcher)
         self.leases = JobLeases(self.database, this_process(), lane_workers=LANES)
         uploads = UploadService(self.database, self.storage)
         runs = PlannedRuns(self.orchestrator, WeightlessPlanner(), MemoryNotes(None))
@@ -131,6 +145,7 @@ class SmallStudio:
             views,
             announce=self.announcer,
             look_again=self.execution.look_again,
+            check_webhook=self.webhooks.service.check_order,
         )
         library = LibraryService(self.database, self.storage)
         self.services = Services(
@@ -143,6 +158,7 @@ class SmallStudio:
             ),
             enhancing=EnhancingService(runs, rewriting),
             feed=self.feed,
+            webhooks=self.webhooks,
             orchestrator=self.orchestrator,
             catalog=self.catalog,
             person_for=self._person_for,
@@ -227,6 +243,7 @@ class SmallStudio:
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self.announcer.bind(asyncio.get_running_loop())
         background = [asyncio.create_task(self.feed.run()), asyncio.create_task(self.sweeper.run())]
+        background.append(asyncio.create_task(self.webhooks.run()))
         try:
             yield
         finally:

@@ -17,7 +17,7 @@ import httpx
 from PIL import Image
 
 from tests.integration.people import PASSWORD, make_admin
-from tests.integration.small_studio import ServedStudio
+from tests.integration.small_studio import RETRY_AFTER_S, ServedStudio
 from tests.integration.walked_routes import Step
 
 ENDED = {"completed", "failed", "cancelled"}
@@ -71,6 +71,8 @@ class TwoPeople:
             "storage": self.ann.get("/api/storage").json(),
             "keys": [key["id"] for key in self.ann.get("/api/keys").json()["items"]],
             "sessions": [one["id"] for one in self.ann.get("/api/sessions").json()["items"]],
+            "webhooks": self.ann.get("/api/webhooks").json(),
+            "message": self.ann.get(f"/api/webhooks/deliveries/{self.anns['message']}").json(),
             "upload": self.ann.get(f"/gradio_api/file={self.anns['upload_path']}").content,
         }
 
@@ -153,6 +155,9 @@ def _all_of_ann(ann: httpx.Client) -> dict[str, str]:
     upload = ann.post("/api/uploads", files={"file": ("a.png", picture("teal"))}).raise_for_status().json()["id"]
     (path,) = ann.post("/gradio_api/upload", files={"files": ("a.png", picture("navy"))}).raise_for_status().json()
     key = ann.post("/api/keys", json={"name": SECRET_WORD, "scopes": ["read"], "expires_in_days": 7})
+    hook = (
+        ann.post("/api/webhooks", json={"url": f"http://127.0.0.1:1024/{SECRET_WORD}"}).raise_for_status().json()["id"]
+    )
     session = secrets.token_hex(6)
     # A film, so that the lane of the pictures stays free.
     values = [f"a slow {SECRET_WORD}", "video_high", "", None, None, None, None, -1, 1, None, None, None, None]
@@ -168,10 +173,22 @@ def _all_of_ann(ann: httpx.Client) -> dict[str, str]:
         "upload_path": path,
         "key": key.raise_for_status().json()["id"],
         "sign_in": ann.get("/api/sessions").json()["items"][0]["id"],
+        "webhook": hook,
+        "message": _tried(ann, ann.post(f"/api/webhooks/{hook}/test").raise_for_status().json()["id"]),
         "session": session,
         "event": event.raise_for_status().json()["event_id"],
         "running": _running(ann),
     }
+
+
+def _tried(ann: httpx.Client, message: str) -> str:
+    """The message, once it was tried as often as it is in a while."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if ann.get(f"/api/webhooks/deliveries/{message}").json()["attempts"] == len(RETRY_AFTER_S):
+            return message
+        time.sleep(0.05)
+    raise AssertionError("Ann's webhook is not tried.")
 
 
 def _running(ann: httpx.Client) -> str:

@@ -53,7 +53,7 @@ def page(request: HTTPConnection, template: str, *, status: int = 200, **values:
     text = (
         _environment()
         .get_template(template)
-        .render({"error": None, "good": "", "css": css, "scheme": scheme, **values})
+        .render({"error": None, "good": "", "is_local": False, "css": css, "scheme": scheme, **values})
     )
     return HTMLResponse(text, status_code=status, headers={"Cache-Control": "no-store"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from sqlalchemy import select, update
@@ -19,6 +20,8 @@ from studio.services.policy import ContentPolicy
 from studio.services.recording import NewAsset
 from studio.services.rendering import JobViews
 from studio.services.standing import Standings
+from studio.services.webhooks.destinations import Destinations
+from studio.services.webhooks.parts import build_webhooks
 from tests.small_catalog import small_catalog
 
 PATIENCE_S = 60.0
@@ -55,8 +58,22 @@ class Desk:
         self.announced: list[str] = []
         self.hurried: list[str] = []
         self.views = JobViews(Standings(database, catalog))
+        self.webhooks = build_webhooks(
+            database,
+            self.views,
+            Destinations((ip_network("127.0.0.0/8"),)),
+            secret="a secret of the studio",
+            version="0.0",
+            public_url="https://studio.example.org",
+        )
         self.jobs = JobService(
-            database, catalog, policy, self.views, announce=self.announced.append, look_again=self.hurried.append
+            database,
+            catalog,
+            policy,
+            self.views,
+            announce=self.announced.append,
+            look_again=self.hurried.append,
+            check_webhook=self.webhooks.service.check_order,
         )
         self.leases = JobLeases(database, "elsewhere:1:1.0")
         self.alice = self.person("Alice")

@@ -13,6 +13,7 @@ from studio.media.storage import PNG
 from studio.people import Origin, Person
 from studio.services import personal_data
 from studio.services.projects import ProjectService
+from studio.services.webhooks.service import NewWebhook
 
 HERE = Origin(address="192.0.2.1", agent="a browser")
 
@@ -47,6 +48,10 @@ def test_an_export_holds_all_of_ones_own(door, monkeypatch: pytest.MonkeyPatch, 
     ProjectService(door.database).create(ann, "shelf")
     token, _ = door.parts.api_keys.create(ann, "script", ["read"], None, HERE)
     door.parts.sessions.open(ann, HERE)
+    webhooks = door.desk.webhooks.service
+    secret, hook = webhooks.create(ann, NewWebhook(url="http://127.0.0.1:1024/anns"))
+    webhooks.test(ann, hook["id"])
+    webhooks.create(ben, NewWebhook(url="http://127.0.0.1:1024/bens"))
 
     path = door.parts.personal_data.export(ann)
     content = _read(path)
@@ -54,6 +59,8 @@ def test_an_export_holds_all_of_ones_own(door, monkeypatch: pytest.MonkeyPatch, 
     account = json.loads(content["account.json"])
     assert (account["email"], account["projects"][0]["name"]) == ("ann@example.org", "shelf")
     assert account["api_keys"][0]["scopes"] == ["read"]
+    assert [one["url"] for one in account["webhooks"]] == ["http://127.0.0.1:1024/anns"]
+    assert [one["webhook_id"] for one in json.loads(content["webhook_deliveries.json"])] == [hook["id"]]
     assert account["sessions"][0]["address"] == "192.0.2.1"
     assert [job["prompt"] for job in json.loads(content["jobs.json"])] == ["a red boat"]
     assert {asset["id"] for asset in json.loads(content["assets.json"])} == set(assets)
@@ -62,7 +69,11 @@ def test_an_export_holds_all_of_ones_own(door, monkeypatch: pytest.MonkeyPatch, 
     assert media == {f"media/{asset}.png" for asset in assets} | {f"media/uploads/up-{ann.id}.png"}
     assert content[f"media/{assets[1]}.png"] == PNG.magic + assets[1].encode()
     everything = b"".join(content.values()).decode("latin-1")
-    assert not [word for word in (*others, ben.id, token, "argon2", "token_hash", "lease") if word in everything]
+    assert not [
+        word
+        for word in (*others, ben.id, token, secret, "salt", "/bens", "argon2", "token_hash", "lease")
+        if word in everything
+    ]
     door.parts.personal_data.discard(path)
     assert list(door.scratch.iterdir()) == []
 
@@ -71,7 +82,7 @@ def test_an_empty_account_has_an_export_too(door):
     content = _read(door.parts.personal_data.export(door.member()))
 
     assert json.loads(content["jobs.json"]) == json.loads(content["assets.json"]) == []
-    assert set(content) == {"account.json", "jobs.json", "assets.json", "uploads.json"}
+    assert set(content) == {"account.json", "jobs.json", "assets.json", "uploads.json", "webhook_deliveries.json"}
 
 
 def test_a_guest_who_has_made_nothing_gets_an_empty_export(door):
