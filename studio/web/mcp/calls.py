@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import AnyUrl, ValidationError
 from starlette.requests import Request
 
-from studio.errors import NotFound, StudioError
+from studio.errors import InvalidInput, NotFound, StudioError
 from studio.incidents import invalid_arguments, unforeseen
 from studio.people import Person, require_scope
 from studio.web.links import studio_url
@@ -53,6 +53,8 @@ class StudioTools(MCPServer):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context | None = None
     ) -> CallToolResult | InputRequiredResult:
+        known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
+        _check_arguments(name, arguments, known.get(name, arguments))
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -67,6 +69,16 @@ class StudioTools(MCPServer):
             public = _told(error, f"resource {str(uri)[:100]}")
             kind = ResourceNotFoundError if isinstance(public, NotFound) else ResourceError
             raise kind(_sentence(public)) from error
+
+
+def _check_arguments(tool: str, arguments: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise ToolError for an argument that the SDK would pass over, so that none is lost without a word for being
+    misspelt, and for one that PostgreSQL could not even compare."""
+    for name, value in arguments.items():
+        if name not in known:
+            raise ToolError(f"{InvalidInput.code}: {tool} has no argument {name[:60]!r}.")
+        if isinstance(value, str) and "\0" in value:
+            raise ToolError(f"{InvalidInput.code}: {name} contains a NUL character.")
 
 
 def _sentence(error: StudioError) -> str:
