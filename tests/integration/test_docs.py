@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def test_every_example_of_the_page_runs(page: Path, request: pytest.FixtureReque
     programs = programs_of(page)
     signs_in = any("STUDIO_KEY" in block.text for block in programs)
     url, environment = request.getfixturevalue("accounts_studio") if signs_in else (_local(request), {})
+    request.addfinalizer(partial(_cancel_what_is_left, url, environment))
     folder = tmp_path / "reader"
     with running_page(folder, url, environment) as run:
         for block in programs:
@@ -63,6 +65,15 @@ def test_every_example_of_the_page_runs(page: Path, request: pytest.FixtureReque
 def _local(request: pytest.FixtureRequest) -> str:
     server: StudioServer = request.getfixturevalue("studio_server")
     return server.url
+
+
+def _cancel_what_is_left(url: str, environment: Mapping[str, str]) -> None:
+    """Jobs that a page ordered and did not wait for would slow down the tests that follow."""
+    headers = {"Authorization": f"Bearer {environment['STUDIO_KEY']}"} if environment else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=90) as studio:
+        for status in ("pending", "processing"):
+            for job in studio.get("/api/jobs", params={"status": status}).raise_for_status().json()["items"]:
+                studio.post(f"/api/jobs/{job['id']}/cancel")
 
 
 def _check_media(path: Path) -> None:
