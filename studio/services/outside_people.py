@@ -106,6 +106,14 @@ class OutsidePeople:
         """Use the state up. Raises NotFound for one that was not given out, is used or too old."""
         self._invitations.end_outside(state)
 
+    def ways_in(self, person: Person) -> tuple[str, ...]:
+        """How the person signs in: "password", where the account has one, and the providers that name them."""
+        mine = select(ExternalIdentity.provider).order_by(ExternalIdentity.provider).distinct()
+        with self._database.as_person(person, write=False) as session:
+            profile = session.get(UserProfile, person.id)
+            providers = session.scalars(mine).all()
+        return (*(["password"] if profile and profile.password_hash else []), *providers)
+
     def connect(self, person: Person, who: OutsideIdentity, origin: Origin) -> None:
         """From now on this identity is the person, who has shown it with the password. Raises Conflict."""
         try:

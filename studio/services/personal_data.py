@@ -18,7 +18,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from sqlalchemy import select
 
 from studio.database.engine import Database
-from studio.database.schema import ApiKey, Asset, Job, Project, SignInSession, Upload, UserProfile
+from studio.database.schema import ApiKey, Asset, ExternalIdentity, Job, Project, SignInSession, Upload, UserProfile
 from studio.database.webhook_tables import Webhook, WebhookDelivery
 from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.storage import MediaStorage
@@ -106,12 +106,14 @@ class PersonalData:
             sessions = session.scalars(select(SignInSession).order_by(SignInSession.id)).all()
             keys = session.scalars(select(ApiKey).order_by(ApiKey.id)).all()
             webhooks = session.scalars(select(Webhook).order_by(Webhook.id)).all()
+            outside = session.scalars(select(ExternalIdentity).order_by(ExternalIdentity.provider)).all()
         return {
             "id": profile.id,
             "email": profile.email,
             "display_name": profile.display_name,
             "role": profile.role,
             "created_at": iso(profile.created_at),
+            "signs_in_with": [_plain(row, ("provider", "subject")) for row in outside],
             "projects": [_plain(row, ("id", "name", "created_at")) for row in projects],
             "sessions": [_plain(row, ("created_at", "last_seen_at", "address", "agent")) for row in sessions],
             "api_keys": [
@@ -159,7 +161,7 @@ def _put_list(archive: ZipFile, name: str, rows: Iterator[Json]) -> None:
         entry.write(b"\n]\n")
 
 
-def _plain(row: Project | SignInSession | ApiKey | Upload, names: Sequence[str]) -> Json:
+def _plain(row: ExternalIdentity | Project | SignInSession | ApiKey | Upload, names: Sequence[str]) -> Json:
     return {name: _readable(name, getattr(row, name)) for name in names}
 
 

@@ -61,6 +61,7 @@ class MeAnswer(Answer):
     display_name: str
     role: str = Field(description="member, admin or guest")
     scopes: list[str] = Field(description="what this session or key is good for")
+    signed_in: bool = Field(description="whether a session asks, which can be ended, and no key, guest or local person")
 
 
 class SessionAnswer(Answer):

@@ -20,6 +20,8 @@ from studio.services.outside_people import OutsideIdentity, OutsidePeople
 from studio.services.supabase import SupabasePeople
 from studio.settings import Settings
 
+NAMES = {"huggingface": "Hugging Face", "supabase": "Supabase"}
+"""What providers are called on pages."""
 ALGORITHM = "HS256"
 SECRET_BYTES = 32
 LEAVING, CONNECTING = "studio-outside", "studio-connect"

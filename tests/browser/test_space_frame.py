@@ -129,6 +129,8 @@ def test_hugging_face_signs_in_in_a_tab_of_its_own(open_browser: OpenBrowser, sh
     tab.get_by_role("link", name="To the studio").click()
     expect(tab.get_by_role("heading", name="Ana Boat")).to_be_visible()
     assert tab.url == f"{SPACE}/account"
+    tab.get_by_role("link", name="Studio", exact=True).click()
+    expect(tab.get_by_role("link", name="account and sign-out")).to_have_text("A")
     assert cookie(context, "__Host-studio")["partitionKey"] == SPACE
     assert "__Host-studio-outside" not in {one.get("name") for one in context.cookies()}
     assert framed(page).evaluate(WHO)["role"] == "guest"

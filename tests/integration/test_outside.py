@@ -310,6 +310,18 @@ def test_an_account_with_a_password_is_connected_with_it_and_never_silently(open
         assert me(browser)["id"] == first
 
 
+def test_without_a_password_none_is_asked_for(open_place: Place, subject: str):
+    with visitor(open_place.served) as browser:
+        through(open_place, browser, sub=subject)
+        page = browser.get("/account")
+        assert "You sign in with Hugging Face." in page.text
+        assert 'type="password"' not in page.text
+        assert me(browser)["signed_in"]
+        assert browser.post("/account/delete").status_code == 200
+        assert browser.get("/api/me").status_code == 401
+        assert through(open_place, browser, sub=subject).status_code == 303, "a new account, as for anybody"
+
+
 def test_an_address_that_hugging_face_did_not_confirm_opens_nothing(open_place: Place, subject: str):
     email = f"{subject}@example.org"
     with visitor(open_place.served) as ana:

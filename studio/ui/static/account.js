@@ -12,9 +12,9 @@ export function accountLink() {
   return place;
 }
 
-function linkOf({ email, display_name: name, role }) {
+function linkOf({ email, display_name: name, role, signed_in: signedIn }) {
   if (role === "guest") return [h("a", { class: "ov-sign-in", href: "/login" }, "Sign in")];
-  if (!email) return [];
+  if (!signedIn) return [];
   const shown = name || email;
   const label = `${shown}: account and sign-out`;
   return [h("a", { class: "ov-account", href: "/account", title: label, "aria-label": label }, [...shown][0].toUpperCase())];

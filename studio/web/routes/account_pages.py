@@ -15,6 +15,7 @@ from studio.web.cookies import Cookie
 from studio.web.dependencies import AccountDoors, AccountsOf, Acting, Holder
 from studio.web.forms import FormOf, slowly
 from studio.web.identity import origin_of
+from studio.web.outside import NAMES
 from studio.web.pages.rendering import page
 from studio.web.pages.routing import PageRoute, see
 
@@ -40,12 +41,14 @@ class AccountPage:
         """The page as things stand. `place` names the form that `error` is about. Blocks."""
         people, person = self.doors.people, self.person
         guest = person.role == "guest"
+        ways = people.outside.ways_in(person)
         return page(
             self.request,
             "account.html",
             status=200 if error is None else error.status,
             person=person,
-            outside=bool(self.doors.providers),
+            has_password="password" in ways,
+            providers=[NAMES[way] for way in ways if way in NAMES],
             sessions=[] if guest else people.sessions.list(person),
             keys=[] if guest else people.api_keys.list(person),
             error=error,

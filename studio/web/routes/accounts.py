@@ -30,6 +30,7 @@ async def me(person: Acting) -> Json:
         "display_name": person.display_name,
         "role": person.role,
         "scopes": sorted(person.scopes),
+        "signed_in": person.session_id is not None,
     }
 
 

@@ -18,7 +18,7 @@ from studio.web.cookies import Cookie
 from studio.web.dependencies import AccountDoors, AccountsOf
 from studio.web.forms import FormOf, own_path, slowly
 from studio.web.identity import BAD_TOKEN, origin_of
-from studio.web.outside import FRAMES, Connecting, Leaving, OutsideDoors, is_at
+from studio.web.outside import FRAMES, NAMES, Connecting, Leaving, OutsideDoors, is_at
 from studio.web.pages.rendering import page
 from studio.web.pages.routing import PageRoute, see
 from studio.web.signing_in import refused, session_cookie, sign_in_page, signed_in
@@ -28,7 +28,6 @@ LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/login", route_class=PageRoute, include_in_schema=False)
 
 NOT_SIGNED_IN = "Hugging Face did not sign you in. Try again, or sign in another way."
-NAMES = {"huggingface": "Hugging Face", "supabase": "Supabase"}
 ELSEWHERE = "Hugging Face shows its sign-in in no other page. It opens in a tab of its own, and the studio with it."
 SIGNED_IN_HERE = (
     "The studio is open to you in this tab. The page where you began shows it in a frame, whose cookies browsers keep "

@@ -49,7 +49,9 @@ def test_an_account_with_a_password_is_never_had_by_its_address(door: FrontDoor)
     outside.connect(ann, who(), HERE)
     assert outside.person_of(who(email=None), HERE).id == ann.id
     assert door.audited()[-1] == ("identity_connected", "ann@example.org", ann.id)
+    assert outside.ways_in(ann) == ("password", "huggingface")
     ben = door.member("ben")
+    assert outside.ways_in(ben) == ("password",)
     with pytest.raises(Conflict):
         outside.connect(ben, who(), HERE)
 

@@ -12,6 +12,7 @@ from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.storage import PNG
 from studio.people import Origin, Person
 from studio.services import personal_data
+from studio.services.outside_people import OutsideIdentity
 from studio.services.projects import ProjectService
 from studio.services.webhooks.service import NewWebhook
 
@@ -47,6 +48,7 @@ def test_an_export_holds_all_of_ones_own(door, monkeypatch: pytest.MonkeyPatch, 
     assets, others = _work(door, ann, 3), _work(door, ben)
     ProjectService(door.database).create(ann, "shelf")
     token, _ = door.parts.api_keys.create(ann, "script", ["read"], None, HERE)
+    door.parts.outside.connect(ann, OutsideIdentity.of("huggingface", "hf-1", name="Ann", email=None), HERE)
     door.parts.sessions.open(ann, HERE)
     webhooks = door.desk.webhooks.service
     secret, hook = webhooks.create(ann, NewWebhook(url="http://127.0.0.1:1024/anns"))
@@ -61,6 +63,7 @@ def test_an_export_holds_all_of_ones_own(door, monkeypatch: pytest.MonkeyPatch, 
     assert account["api_keys"][0]["scopes"] == ["read"]
     assert [one["url"] for one in account["webhooks"]] == ["http://127.0.0.1:1024/anns"]
     assert [one["webhook_id"] for one in json.loads(content["webhook_deliveries.json"])] == [hook["id"]]
+    assert account["signs_in_with"] == [{"provider": "huggingface", "subject": "hf-1"}]
     assert account["sessions"][0]["address"] == "192.0.2.1"
     assert [job["prompt"] for job in json.loads(content["jobs.json"])] == ["a red boat"]
     assert {asset["id"] for asset in json.loads(content["assets.json"])} == set(assets)
