@@ -329,7 +329,7 @@ def test_an_address_that_hugging_face_did_not_confirm_opens_nothing(open_place: 
         first = me(ana)["id"]
     for verified in (False, "true", None):
         with visitor(open_place.served) as browser:
-            through(open_place, browser, sub=subject, email=email, email_verified=verified)
+            through(open_place, browser, sub=f"{subject}-{verified}", email=email, email_verified=verified)
             assert me(browser)["email"] is None
             assert me(browser)["id"] != first
 
