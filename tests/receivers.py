@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,10 @@ class Receiver:
 
 
 @contextmanager
-def receiving(answers: Sequence[int] = (204,), *, port: int = 0, location: str = "") -> Iterator[Receiver]:
-    """A receiver that answers while the context is open; on `port` if it is given."""
+def receiving(
+    answers: Sequence[int] = (204,), *, port: int = 0, location: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
+    """A receiver that answers while the context is open; on `port` and by `tls` if they are given."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -69,6 +72,8 @@ def receiving(answers: Sequence[int] = (204,), *, port: int = 0, location: str =
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     receiver = Receiver(port=server.server_port, answers=list(answers), location=location)
     receiver.open.set()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
