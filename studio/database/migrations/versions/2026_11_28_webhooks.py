@@ -18,9 +18,9 @@ depends_on = None
 
 FOR_PEOPLE = {
     "webhooks": "SELECT, INSERT, UPDATE, DELETE",
-    "job_webhooks": "SELECT, INSERT",
-    "job_webhook_secrets": "SELECT, INSERT, UPDATE",
-    "webhook_deliveries": "SELECT, INSERT, UPDATE (status, attempts_allowed, next_attempt_at)",
+    "job_webhooks": "SELECT, INSERT, DELETE",
+    "job_webhook_secrets": "SELECT, INSERT, UPDATE, DELETE",
+    "webhook_deliveries": "SELECT, INSERT, DELETE, UPDATE (status, attempts_allowed, next_attempt_at)",
 }
 
 

@@ -32,6 +32,7 @@ from studio.database.schema import (
     Upload,
     UserProfile,
 )
+from studio.database.webhook_tables import JobWebhook, JobWebhookSecret, Webhook, WebhookDelivery
 from studio.errors import NotFound
 from studio.media.storage import MediaStorage
 from studio.people import Person
@@ -44,7 +45,9 @@ from tests.unit.studio.desk import Desk
 
 ANN = Person(id="ann", role="member", display_name="Ann")
 BEN = Person(id="ben", role="member", display_name="Ben")
-SYSTEMS_ALONE = {"memory_measurements", "one_time_links", "failed_sign_ins", "audit_events"}
+SYSTEMS_ALONE = {"memory_measurements", "one_time_links", "failed_sign_ins", "audit_events", "webhook_cursor"}
+NOT_CHANGED = {"external_identities", "job_webhooks", "webhook_deliveries"}
+"""Where people may change no text of their own rows either."""
 OWNED = sorted(
     (mapper.local_table for mapper in Base.registry.mappers if issubclass(mapper.class_, OwnedRow)),
     key=lambda table: table.name,
@@ -75,6 +78,13 @@ ASSET: dict[str, Any] = {
     "negative_prompt": "",
     "created_at": 0.0,
 }
+DELIVERY: dict[str, Any] = {
+    "event": "job.completed",
+    "url": "secret",
+    "payload": {},
+    "attempts_allowed": 1,
+    "created_at": 0.0,
+}
 
 
 @pytest.fixture
@@ -98,6 +108,10 @@ def rows_of(user_id: str) -> list[Any]:
         Upload(**ids, **file),
         SignInSession(**ids, **seen),
         ApiKey(**ids, name="", prefix="", token_hash=user_id, scopes=[], created_at=0.0),
+        Webhook(**ids, url="secret", events=[], salt="", created_at=0.0),
+        JobWebhook(job_id=ids["id"], user_id=user_id, url="secret"),
+        JobWebhookSecret(user_id=user_id, salt=""),
+        WebhookDelivery(**ids, **DELIVERY, occasion=user_id),
         ExternalIdentity(provider="hub", subject=user_id, user_id=user_id),
     ]
 
@@ -155,8 +169,9 @@ def test_the_application_role_changes_no_foreign_row(two_shelves: Database, tabl
         assert connection.execute(delete(table).where(table.c.user_id == "ann")).rowcount == 0
         assert connection.execute(delete(table)).rowcount == 1
     with acting(two_shelves, APP_ROLE, "ben") as connection:
-        column = next(name for name in ("name", "prompt", "storage_key", "address", "provider") if name in table.c)
-        if table.name != "external_identities":
+        names = ("name", "prompt", "storage_key", "address", "provider", "salt", "url")
+        column = next(name for name in names if name in table.c)
+        if table.name not in NOT_CHANGED:
             assert connection.execute(update(table).values({column: "x"})).rowcount == 1
         with pytest.raises(ProgrammingError, match=r"row-level security|permission denied"):
             connection.execute(update(table).values(user_id="ann"))
