@@ -11,8 +11,11 @@ from studio.models import build_catalog_of
 from studio.orders import Order
 from studio.people import Person
 from studio.services.accounts import local_person
+from studio.services.allowances import Allowances
+from studio.services.audit import AuditLog
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
+from studio.services.limits import Limits
 from studio.services.owners import this_process
 from studio.services.policy import ContentPolicy
 from studio.services.rendering import JobViews
@@ -28,12 +31,14 @@ def measure(folder: Path) -> Iterator[Row]:
     database = Database(settings.database)
     database.migrate()
     try:
-        views = JobViews(Standings(database, catalog))
+        standings = Standings(database, catalog)
+        limits = Limits(database, Allowances(database, AuditLog(database)), standings)
         jobs = JobService(
             database,
             catalog,
             ContentPolicy(()),
-            views,
+            JobViews(standings),
+            limits,
             announce=lambda lane: None,
             look_again=lambda job_id: None,
             check_webhook=lambda person, url: None,

@@ -34,18 +34,19 @@ from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
+from studio.services.gpu_ledger import Price
 from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
+from studio.services.limit_parts import LimitParts, build_limits
+from studio.services.lockout import Lockout
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
 from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
-from studio.services.rendering import JobViews
-from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.services.webhooks.destinations import Destinations
@@ -127,7 +128,7 @@ class _Ground:
     storage: MediaStorage
     catalog: Catalog
     runs: PlannedRuns
-    views: JobViews
+    held: LimitParts
     webhooks: Webhooks
     uploads: UploadService
     policy: ContentPolicy
@@ -140,7 +141,8 @@ def _ground(settings: Settings) -> _Ground:
     catalog = build_catalog_of(settings)
     storage = MediaStorage(settings.storage)
     runs = _planned_runs(settings, catalog, database, logs)
-    views = JobViews(Standings(database, catalog, lanes_of(settings)))
+    price = Price(per_hour=settings.gpu_hour_price, currency=settings.currency)
+    held = build_limits(database, catalog, lanes_of(settings), price)
     key = settings.secret_key.get_secret_value() if settings.secret_key else secret_key(settings.data_path)
     destinations = Destinations(settings.webhook_networks)
     policy = ContentPolicy(settings.banned_terms)
@@ -151,11 +153,11 @@ def _ground(settings: Settings) -> _Ground:
         storage=storage,
         catalog=catalog,
         runs=runs,
-        views=views,
+        held=held,
         webhooks=build_webhooks(
-            database, views, destinations, secret=key, version=VERSION, public_url=settings.external_url
+            database, held.views, destinations, secret=key, version=VERSION, public_url=settings.external_url
         ),
-        uploads=UploadService(database, storage),
+        uploads=UploadService(database, storage, held.limits),
         policy=policy,
         rewriting=PromptRewriting(policy, settings.enhance_language),
     )
@@ -168,7 +170,7 @@ def build(settings: Settings) -> Studio:
     """
     ground = _ground(settings)
     database, storage, lanes = ground.database, ground.storage, lanes_of(settings)
-    feed = JobFeed(database, ground.views)
+    feed = JobFeed(database, ground.held.views)
     secret = secrets.token_urlsafe(32)
     tickets = GradioTicketQueue(secret)
     announcer = Announcer(tickets, feed, ground.webhooks.dispatcher)
@@ -187,7 +189,8 @@ def build(settings: Settings) -> Studio:
         database,
         ground.catalog,
         ground.policy,
-        ground.views,
+        ground.held.views,
+        ground.held.limits,
         announce=announcer,
         look_again=execution.look_again,
         check_webhook=ground.webhooks.service.check_order,
@@ -221,7 +224,9 @@ def _services(ground: _Ground, jobs: JobService, feed: JobFeed, doors: AccountDo
         comparing=ComparingService(
             jobs=jobs, library=library, media=ground.uploads, catalog=ground.catalog, scratch_root=ground.scratch
         ),
-        enhancing=EnhancingService(ground.runs, ground.rewriting),
+        enhancing=EnhancingService(ground.runs, ground.rewriting, ground.held.limits, ground.held.usage),
+        allowances=ground.held.allowances,
+        usage=ground.held.usage,
         feed=feed,
         webhooks=ground.webhooks,
         orchestrator=ground.runs.orchestrator,
@@ -257,7 +262,7 @@ def _doors(settings: Settings, ground: _Ground, jobs: JobService, client_uploads
         mode="guest" if settings.auth_mode == "guest" else "accounts",
         sessions=people.sessions,
         api_keys=people.api_keys,
-        guests=GuestService(ground.database, ground.key),
+        guests=GuestService(ground.database, ground.key, Lockout(ground.database)),
         cookies=CookieRules.from_settings(settings),
         external=outside.supabase,
     )

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     allowed_origins: CommaList = Field((), description="further origins that may call the API from a browser")
     webhook_networks: Networks = Field((), description="private networks that webhooks may call")
     banned_terms: CommaList = Field((), description="terms that the content policy refuses besides its own")
+    gpu_hour_price: float | None = Field(None, ge=0, description="what an hour of the GPU costs")
+    currency: str = Field("USD", min_length=1, max_length=8, description="of the GPU's price")
     worker_idle_exit_s: float = Field(900.0, gt=0, description="a worker idle this long exits and frees its memory")
     stop_grace_s: float = Field(
         20.0, ge=0, description="seconds a running job may take to finish when the studio stops"

@@ -11,12 +11,12 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Double, Engine, create_engine, event, update
+from sqlalchemy import Connection, Double, Engine, create_engine, event, func, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from studio.database import postgres, webhook_tables  # noqa: F401 - whoever opens a database knows all its tables
+from studio.database import limit_tables, postgres, webhook_tables  # noqa: F401 - who opens a database knows all its tables
 from studio.database.isolation import PERSON_ID, READ_ONLY, ROLE, isolate
 from studio.database.schema import ChangeCounter
 from studio.people import Person, require_scope
@@ -60,6 +60,13 @@ def next_revision(session: Session) -> int:
     counter = update(ChangeCounter).where(ChangeCounter.id == COUNTER_ROW).values(last=ChangeCounter.last + 1)
     revision: int = session.execute(counter.returning(ChangeCounter.last)).scalar_one()
     return revision
+
+
+def take_turns(session: Session, lock: int) -> None:
+    """Wait until no other transaction holds `lock`, and hold it until this one ends. What follows sees all that those
+    before it wrote. SQLite lets one writer work at a time anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 class _StudioSession(Session):

@@ -11,6 +11,7 @@ from studio.people import Person
 
 if TYPE_CHECKING:
     from queue_backend.orchestrator import Orchestrator
+    from studio.services.allowances import Allowances
     from studio.services.comparing import ComparingService
     from studio.services.enhancing import EnhancingService
     from studio.services.feed import JobFeed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from studio.services.library import LibraryService
     from studio.services.projects import ProjectService
     from studio.services.uploads import UploadService
+    from studio.services.usage import UsageService
     from studio.services.webhooks.parts import Webhooks
 
 
@@ -47,6 +49,8 @@ class Services:
     uploads: UploadService
     comparing: ComparingService
     enhancing: EnhancingService
+    allowances: Allowances
+    usage: UsageService
     feed: JobFeed
     webhooks: Webhooks
     orchestrator: Orchestrator

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.contract import Progress, RewriteRequest, RewriteResult, Stage
 from queue_backend.errors import RunError
@@ -17,14 +21,18 @@ from studio.errors import InvalidInput, ModelUnavailable, PolicyRefused, RateLim
 from studio.people import Person, require_scope
 
 if TYPE_CHECKING:
+    from studio.services.limits import Limits
     from studio.services.planned_runs import PlannedRuns
     from studio.services.policy import ContentPolicy
+    from studio.services.usage import UsageService
 
 log = logging.getLogger(__name__)
 
 KINDS = ("image", "video")
 MAX_AT_ONCE = 20
 """Prompts that people wait for at the same time; the lane writes one after the other, in seconds each."""
+MAX_EACH = 3
+"""Of these, one person's."""
 BUSY_RETRY_S = 10.0
 REFUSED_NOTE = "The prompt was used as written: the content policy does not allow what the rewriting made of it."
 
@@ -70,10 +78,12 @@ class Rewriting:
 class EnhancingService:
     """Rewrites prompts for people who wait for it, on the workers that do the same for jobs."""
 
-    def __init__(self, runs: PlannedRuns, rewriting: PromptRewriting) -> None:
+    def __init__(self, runs: PlannedRuns, rewriting: PromptRewriting, limits: Limits, usage: UsageService) -> None:
         self._runs = runs
         self._rewriting = rewriting
-        self._waiting = 0
+        self._limits = limits
+        self._usage = usage
+        self._waiting: Counter[str] = Counter()
 
     async def enhance(self, person: Person, prompt: str, kind: str) -> dict[str, Any]:
         """{"prompt", "enhanced_prompt", "note"}: `enhanced_prompt` is None where the answer was unusable, and `note`
@@ -85,26 +95,39 @@ class EnhancingService:
     async def stream(self, person: Person, prompt: str, kind: str) -> AsyncGenerator[Rewriting]:
         """The rewriting of `prompt` for a `kind` ("image" or "video"), as it grows. Closing it stops the worker.
 
-        Raises InvalidInput, PolicyRefused, RateLimited when too many wait, ModelUnavailable or Unavailable.
+        Raises InvalidInput, PolicyRefused, RateLimited when too many wait, RateLimited or QuotaExceeded where the
+        person has as much as they may, ModelUnavailable or Unavailable.
         """
         require_scope(person, "generate")
         _check(prompt, kind)
         self._rewriting.check(prompt)
-        if self._waiting >= MAX_AT_ONCE:
-            raise RateLimited("Many prompts are being rewritten right now. Try again soon.", retry_after_s=BUSY_RETRY_S)
-        self._waiting += 1
+        self._check_busy(person)
+        self._waiting[person.id] += 1
         try:
+            await asyncio.to_thread(self._limits.check_rewriting, person)
             async with aclosing(self._run(person, prompt, kind)) as growing:
                 async for rewriting in growing:
                     yield rewriting
         finally:
-            self._waiting -= 1
+            self._waiting -= Counter([person.id])  # which forgets who waits for none
+
+    def _check_busy(self, person: Person) -> None:
+        if self._waiting[person.id] >= MAX_EACH:
+            raise RateLimited(
+                f"{MAX_EACH} prompts of yours are being rewritten. Try again when one of them is done.",
+                retry_after_s=BUSY_RETRY_S,
+            )
+        if self._waiting.total() >= MAX_AT_ONCE:
+            raise RateLimited("Many prompts are being rewritten right now. Try again soon.", retry_after_s=BUSY_RETRY_S)
 
     async def _run(self, person: Person, prompt: str, kind: str) -> AsyncGenerator[Rewriting]:
         run_id = new_id()
         texts: asyncio.Queue[str | None] = asyncio.Queue()
+        begun_s: list[float] = []
 
         async def take(progress: Progress) -> None:
+            if not begun_s:  # from the first word of a worker on it is busy; before, the run waited for one
+                begun_s.append(time.monotonic())
             if progress.text is not None and progress.stage is Stage.ENHANCING:
                 texts.put_nowait(progress.text)
 
@@ -122,6 +145,15 @@ class EnhancingService:
             run.cancel()
             with suppress(asyncio.CancelledError, RunError):
                 await run
+            if begun_s:
+                await self._note(person, time.monotonic() - begun_s[0], run)
+
+    async def _note(self, person: Person, seconds: float, run: asyncio.Task[RewriteResult]) -> None:
+        outcome = "cancelled" if run.cancelled() else "failed" if run.exception() else "completed"
+        try:
+            await asyncio.to_thread(self._usage.note_rewriting, person, seconds, outcome)
+        except SQLAlchemyError:
+            log.exception("A rewriting of %s could not be written to the GPU ledger.", person.id)
 
     def _settled(self, result: RewriteResult, prompt: str) -> Rewriting:
         enhanced, note = self._rewriting.settle(result, prompt)

@@ -114,7 +114,16 @@ class Execution:
             await self._perform(claim)
         finally:
             self._announcer.poke()
+        await self._offer_freed_place(claim)
         return True
+
+    async def _offer_freed_place(self, claim: Claim) -> None:
+        """A person's jobs that were passed over, since as many ran as may, have used up their tickets."""
+        try:
+            for lane in await asyncio.to_thread(self._leases.freed_by, claim):
+                self._announcer(lane)
+        except SQLAlchemyError:
+            log.exception("Who may go on after job %s could not be read; the sweep looks again.", claim.job_id)
 
     async def _perform(self, claim: Claim) -> None:
         """Run a leg of the claimed job and record how it ended, whichever way."""

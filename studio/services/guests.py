@@ -10,7 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from studio.database.engine import Database
 from studio.database.schema import UserProfile, new_id
-from studio.people import Person
+from studio.errors import RateLimited
+from studio.people import Origin, Person
+from studio.services.limits import in_about
+from studio.services.lockout import Lockout, address_key
 from studio.services.profiles import GUEST as GUEST_ROLE
 from studio.services.profiles import now_s
 
@@ -26,8 +29,9 @@ class GuestService:
 
     lifetime_s = LIFETIME_S
 
-    def __init__(self, database: Database, secret: str) -> None:
+    def __init__(self, database: Database, secret: str, lockout: Lockout) -> None:
         self._database = database
+        self._lockout = lockout
         # A key of its own, so that nothing else that the studio signs can pass for a guest.
         self._key = hmac.digest(secret.encode(), AUDIENCE.encode(), "sha256")
 
@@ -46,10 +50,22 @@ class GuestService:
             return None
         return Person(id=claims["sub"], role=GUEST_ROLE, display_name=GUEST_NAME, scopes=GUEST_SCOPES)
 
-    def keep(self, guest: Person) -> None:
-        """Make the row that everything of `guest` hangs on, where it is missing."""
+    def keep(self, guest: Person, origin: Origin) -> None:
+        """Make the row that everything of `guest` hangs on, where it is missing.
+
+        Raises RateLimited after many new guests from one address: else a client that keeps no token would be a new
+        person, with limits of its own, at every order.
+        """
         if self.is_kept(guest):
             return
+        try:
+            self._lockout.begin([address_key(origin.address, "guest")])
+        except RateLimited as many:
+            raise RateLimited(
+                "Many guests have come from your network address. The next can begin "
+                f"{in_about(many.retry_after_s or 0.0)}; with an account you need not wait.",
+                retry_after_s=many.retry_after_s,
+            ) from many
         try:
             with self._database.as_system() as session:
                 now = now_s(session)

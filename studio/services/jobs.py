@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from studio.catalog import Catalog, JobType
@@ -21,6 +20,7 @@ from studio.errors import Conflict, InvalidInput, NotFound
 from studio.orders import JobConfig, Order, check_beginning, cost_s, settle
 from studio.people import Person
 from studio.services import transitions
+from studio.services.limits import Limits, alone
 from studio.services.rendering import JobViews
 from studio.services.turns import next_turn
 
@@ -57,6 +57,7 @@ class JobService:
         catalog: Catalog,
         policy: ContentPolicy,
         views: JobViews,
+        limits: Limits,
         *,
         announce: Callable[[str], None],
         look_again: Callable[[str], None],
@@ -66,6 +67,7 @@ class JobService:
         self._catalog = catalog
         self._policy = policy
         self._views = views
+        self._limits = limits
         self._announce = announce
         self._look_again = look_again
         self._check_webhook = check_webhook
@@ -76,7 +78,8 @@ class JobService:
         """Check `order` and queue it. The same person and key get the first job again. `again_of` is the asset of the
         person's that the order makes again, where it does.
 
-        Raises InvalidInput, PolicyRefused, or NotFound for an image, mask or project that is not the person's.
+        Raises InvalidInput, PolicyRefused, NotFound for an image, mask or project that is not the person's, or
+        RateLimited or QuotaExceeded where they have as much as they may.
         """
         kind, config = settle(order, self._catalog)
         config = config.model_copy(update={"again_of": again_of})
@@ -86,7 +89,7 @@ class JobService:
         key = _checked_key(idempotency_key)
         settled = _Settled(order=order, kind=kind, config=config, cost_s=cost, key=key)
         with self._database.as_person(person) as session:
-            job_id, is_new = _insert_once(session, person, settled)
+            job_id, is_new = self._insert_once(session, person, settled)
         if is_new:
             log.info("Job %s (%s) was ordered by %s.", job_id, kind.name, person.id)
             self._announce(kind.lanes[0])
@@ -143,11 +146,16 @@ class JobService:
         return self.get(person, job_id)
 
     def retry(self, person: Person, job_id: str) -> Json:
-        """Queue a failed or cancelled job again, with the same settings and seed. Raises NotFound or Conflict."""
+        """Queue a failed or cancelled job again, with the same settings and seed.
+
+        Raises NotFound, Conflict, or as an order does where the person has as much as they may.
+        """
         with self._database.as_person(person) as session:
+            alone(session, person)
             job = _found(session, job_id, lock=True)
             if job.status not in ("failed", "cancelled"):
                 raise Conflict(f"Only a failed or cancelled job can be tried again; this one is {job.status}.")
+            self._limits.check_order(session, person)
             turn = next_turn(session, job.lane, job.user_id, job.cost_s)
             transitions.start_over(job, turn, _now(session))
             job.revision = next_revision(session)
@@ -193,6 +201,21 @@ class JobService:
         kind, config = settle(Order.parse({"prompt": "any", "job_type": job_type, **work}), self._catalog)
         return dict(self._views.standings.estimate(kind, config, person.id))
 
+    def _insert_once(self, session: Session, person: Person, settled: _Settled) -> tuple[str, bool]:
+        """Insert the job unless its key was used before. Returns its id and whether it is new."""
+        alone(session, person)
+        earlier = _earlier(session, settled.key)
+        if earlier is not None:
+            return earlier, False
+        _check_references(session, settled.order, settled.kind)
+        self._limits.check_order(session, person)
+        job = _new_job(session, person, settled)
+        session.add(job)
+        session.flush()
+        if settled.order.webhook_url is not None:
+            session.add(JobWebhook(job_id=job.id, user_id=person.id, url=settled.order.webhook_url.strip()))
+        return job.id, True
+
     def _check_filters(self, status: str | None, job_type: str | None, limit: int, cursor: str | None) -> None:
         if status is not None and status not in STATUSES:
             raise InvalidInput(
@@ -233,28 +256,6 @@ def _found(session: Session, job_id: str, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFound("There is no such job.")
     return job
-
-
-def _insert_once(session: Session, person: Person, settled: _Settled) -> tuple[str, bool]:
-    """Insert the job unless its key was used before. Returns its id and whether it is new."""
-    earlier = _earlier(session, settled.key)
-    if earlier is not None:
-        return earlier, False
-    _check_references(session, settled.order, settled.kind)
-    try:
-        with session.begin_nested():
-            job = _new_job(session, person, settled)
-            session.add(job)
-            if settled.order.webhook_url is not None:
-                session.flush()
-                session.add(JobWebhook(job_id=job.id, user_id=person.id, url=settled.order.webhook_url.strip()))
-    except IntegrityError:
-        # The same order through another connection came first, where the database lets both write at once.
-        earlier = _earlier(session, settled.key)
-        if earlier is None:
-            raise
-        return earlier, False
-    return job.id, True
 
 
 def _earlier(session: Session, key: str | None) -> str | None:

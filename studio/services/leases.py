@@ -17,12 +17,13 @@ from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pipelines.contract import Progress
-from studio.database.engine import Database, db_now, next_revision
+from studio.database.engine import Database, db_now, next_revision, take_turns
 from studio.database.schema import Job, Lane, new_id
 from studio.orders import JobConfig
 from studio.services import transitions
 from studio.services.owners import is_dead
 from studio.services.recording import NewAsset, asset_of, parent_of
+from studio.services.running_caps import CLAIM_LOCK, RunningCaps
 from studio.services.turns import next_turn
 
 LEASE_S = 30.0
@@ -79,7 +80,7 @@ class JobLeases:
     """The protocol by which work reaches jobs. `owner` names this process (`owners.this_process`).
 
     `lane_workers` says how many jobs a lane runs at once (1 where it is silent): the sweep asks for tickets only
-    where a worker is free.
+    where a worker is free. `caps` says who may have how many jobs running.
     """
 
     def __init__(
@@ -88,17 +89,20 @@ class JobLeases:
         owner: str,
         lease_s: float = LEASE_S,
         lane_workers: Mapping[str, int] | None = None,
+        caps: RunningCaps | None = None,
     ) -> None:
         self._database = database
         self._owner = owner
         self._lease_s = lease_s
         self._lane_workers = dict(lane_workers or {})
+        self._caps = caps or RunningCaps()
 
     def claim(self, lane: str) -> Claim | None:
-        """Take the due job with the smallest turn, in one atomic statement; None if there is none."""
+        """Take the due job with the smallest turn, in one atomic statement; None if there is none. Those who have as
+        many jobs running as they may are passed over."""
         due = (
             select(Job.id)
-            .where(Job.lane == lane, *_due())
+            .where(Job.lane == lane, *self._startable())
             .order_by(Job.turn, Job.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -119,6 +123,7 @@ class JobLeases:
         )
         while True:
             with self._database.as_worker() as session:
+                take_turns(session, CLAIM_LOCK)
                 job = session.scalars(take, execution_options={"synchronize_session": False}).one_or_none()
                 if job is None:
                     return None
@@ -212,7 +217,7 @@ class JobLeases:
             elif job.worker_losses >= MAX_WORKER_LOSSES:
                 transitions.fail(job, "poisoned", POISONED_SENTENCE.format(reason=message), now)
             elif transient and job.attempt < MAX_ATTEMPTS:
-                transitions.put_back(job, due_at=now + backoff_s(job.attempt))
+                transitions.put_back(job, now, "failed", wait_s=backoff_s(job.attempt))
             else:
                 transitions.fail(job, code, message, now)
             job.revision = next_revision(session)
@@ -231,8 +236,8 @@ class JobLeases:
             if job.cancel_requested:
                 transitions.end(job, "cancelled", _now(session))
             else:
+                transitions.put_back(job, _now(session), "handed_back")
                 job.attempt -= 1
-                transitions.put_back(job, due_at=_now(session))
             job.revision = next_revision(session)
 
     def sweep(self) -> list[str]:
@@ -242,6 +247,12 @@ class JobLeases:
             expired = Job.status == "processing", Job.lease_expires_at <= db_now()
             changed = self._release(session, _locked(session, *expired))
             return sorted(changed | self._idle_lanes_with_work(session))
+
+    def freed_by(self, claim: Claim) -> list[str]:
+        """The lanes to issue a ticket for since the claimed job has ended: jobs of its person wait there that had to be
+        passed over."""
+        with self._database.as_worker(write=False) as session:
+            return sorted(self._caps.freed(session, claim.user_id))
 
     def waiting(self) -> list[str]:
         """The lane of every waiting job that is due, an entry a job, at most MAX_WAITING: a studio that starts has to
@@ -261,6 +272,9 @@ class JobLeases:
             running = select(Job.lease_token).where(Job.status == "processing")
             return {token for token in session.scalars(running) if token is not None}
 
+    def _startable(self) -> tuple[ColumnElement[bool], ...]:
+        return *_due(), Job.user_id.not_in(self._caps.full())
+
     def _release(self, session: Session, lost: Sequence[Job]) -> set[str]:
         """Take lost attempts off their owners. Returns the lanes touched."""
         now = _now(session)
@@ -270,14 +284,14 @@ class JobLeases:
             elif job.attempt >= MAX_ATTEMPTS:
                 transitions.fail(job, WORKER_LOST, LOST_SENTENCE, now)
             else:
-                transitions.put_back(job, due_at=now)
+                transitions.put_back(job, now, "lost")
         session.flush()
         for job in lost:
             job.revision = next_revision(session)
         return {job.lane for job in lost}
 
     def _idle_lanes_with_work(self, session: Session) -> set[str]:
-        waiting = select(Job.lane).where(*_due())
+        waiting = select(Job.lane).where(*self._startable())
         running = select(Job.lane, func.count()).where(Job.status == "processing").group_by(Job.lane)
         busy = dict(session.execute(running).all())
         return {
@@ -286,7 +300,7 @@ class JobLeases:
 
 
 def _due() -> tuple[ColumnElement[bool], ...]:
-    """Of a job that may be claimed now."""
+    """Of a job that waits and is due."""
     return Job.status == "pending", or_(Job.not_before.is_(None), Job.not_before <= db_now())
 
 

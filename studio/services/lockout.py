@@ -26,7 +26,8 @@ ACCOUNT_FAILURES = 10
 ADDRESS_FAILURES = 100
 """Many people may share an address, and all of them mistype."""
 SIGN_UPS = 50
-GUESTS = 300
+GUESTS = 60
+"""New guests who order something or change their screen's settings; those who merely look count for nothing."""
 OUTSIDE = 200
 WINDOW_S = 15 * 60.0
 """Failures count together for this long after the first."""

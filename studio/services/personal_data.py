@@ -18,6 +18,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from sqlalchemy import select
 
 from studio.database.engine import Database
+from studio.database.limit_tables import GpuUsage
 from studio.database.schema import ApiKey, Asset, ExternalIdentity, Job, Project, SignInSession, Upload, UserProfile
 from studio.database.webhook_tables import Webhook, WebhookDelivery
 from studio.errors import NotFound, StorageFailed, StorageFull
@@ -35,7 +36,8 @@ MAX_EXPORTS_AT_ONCE = 1
 PAGE = 200
 FILE_NAME = "my-studio.zip"
 Json = dict[str, Any]
-_Row = TypeVar("_Row", Job, Asset, Upload, WebhookDelivery)
+USAGE = ("job_id", "job_type", "lane", "attempt", "started_at", "ended_at", "seconds", "outcome")
+_Row = TypeVar("_Row", Job, Asset, Upload, WebhookDelivery, GpuUsage)
 
 
 class PersonalData:
@@ -48,8 +50,8 @@ class PersonalData:
         self._exporting = threading.BoundedSemaphore(MAX_EXPORTS_AT_ONCE)
 
     def export(self, person: Person) -> Path:
-        """Write account.json, jobs.json, assets.json, uploads.json, webhook_deliveries.json and the files under media/
-        into a ZIP.
+        """Write account.json, jobs.json, assets.json, uploads.json, usage.json, webhook_deliveries.json and the files
+        under media/ into a ZIP.
 
         Pass its path to `discard` when it was sent. Blocks as long as copying all the media takes. Raises NotFound
         for a person who does not exist any more, StorageFull, StorageFailed.
@@ -84,6 +86,7 @@ class PersonalData:
             _put_list(archive, "jobs.json", (_job_json(job) for job in self._pages(person, Job)))
             _put_list(archive, "assets.json", (asset_json(asset) for asset in self._pages(person, Asset)))
             _put_list(archive, "uploads.json", (_upload_json(upload) for upload in self._pages(person, Upload)))
+            _put_list(archive, "usage.json", (_plain(usage, USAGE) for usage in self._pages(person, GpuUsage)))
             sent = self._pages(person, WebhookDelivery)
             _put_list(archive, "webhook_deliveries.json", (delivery_json(delivery) for delivery in sent))
             for asset in self._pages(person, Asset):
@@ -161,7 +164,7 @@ def _put_list(archive: ZipFile, name: str, rows: Iterator[Json]) -> None:
         entry.write(b"\n]\n")
 
 
-def _plain(row: ExternalIdentity | Project | SignInSession | ApiKey | Upload, names: Sequence[str]) -> Json:
+def _plain(row: ExternalIdentity | Project | SignInSession | ApiKey | Upload | GpuUsage, names: Sequence[str]) -> Json:
     return {name: _readable(name, getattr(row, name)) for name in names}
 
 
@@ -171,8 +174,8 @@ def _readable(name: str, value: Any) -> Any:
 
 def _job_json(job: Job) -> Json:
     """The job as clients get it, less what holds only while it waits or runs."""
-    whole = job_json(job, asset_ids=(), queue_position=0, eta_s=None)
-    return {name: value for name, value in whole.items() if name not in ("assets", "progress", "preview_url")}
+    whole = job_json(job, asset_ids=(), queue_position=0, eta_s=None, usage={})
+    return {name: value for name, value in whole.items() if name not in ("assets", "progress", "preview_url", "usage")}
 
 
 def _upload_json(upload: Upload) -> Json:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, case, func, literal, select
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, literal, select
 from sqlalchemy.orm import Session
 
 from studio.catalog import Catalog, JobType
 from studio.database.engine import Database, db_now
 from studio.database.schema import Job, Lane
 from studio.orders import JobConfig, cost_s, leg_span
+from studio.services.running_caps import RunningCaps
 from studio.services.transitions import ENHANCING_S
 
 RUNS_TO_LEARN_FROM = 20
@@ -90,15 +92,22 @@ def _rewriting_ratios(session: Session, job_type: str, rewriting_s: float) -> li
 
 
 class Standings:
-    """Answers for many jobs at once with two statements, whatever their number.
+    """Answers for many jobs at once with three statements, whatever their number.
 
-    `lane_workers` says how many jobs a lane runs at once (1 where it is silent).
+    `lane_workers` says how many jobs a lane runs at once (1 where it is silent), `caps` who may have how many running.
     """
 
-    def __init__(self, database: Database, catalog: Catalog, lane_workers: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        lane_workers: Mapping[str, int] | None = None,
+        caps: RunningCaps | None = None,
+    ) -> None:
         self._database = database
         self._catalog = catalog
         self._lane_workers = dict(lane_workers or {})
+        self._caps = caps or RunningCaps()
         self._run_times = RunTimes(catalog)
 
     def of(self, jobs: Sequence[Job]) -> dict[str, Standing]:
@@ -107,13 +116,20 @@ class Standings:
         if not unfinished:
             return {job.id: ENDED_STANDING for job in jobs}
         with self._database.as_system(write=False) as session:
-            here = {job.lane for job in unfinished}
-            later = {lane for job in unfinished for lane in _lanes_after(self._catalog.types.get(job.type), job.lane)}
-            lanes = self._lanes_now(session, here | later)
-            waiting = [job.id for job in unfinished if job.status == "pending"]
-            ahead = self._ahead(session, waiting, here) if waiting else {}
+            lanes = self._lanes_now(session)
+            waiting = [job for job in unfinished if job.status == "pending"]
+            ahead = self._ahead(session, waiting, lanes) if waiting else {}
             known = {job.id: self._standing(session, job, lanes, ahead) for job in unfinished}
         return {job.id: known.get(job.id, ENDED_STANDING) for job in jobs}
+
+    def next_start_s(self, user_id: str) -> float | None:
+        """Seconds until the first of the person's waiting jobs starts; None if none waits."""
+        mine = select(Job).where(Job.user_id == user_id, Job.status == "pending")
+        with self._database.as_system(write=False) as session:
+            waiting = session.scalars(mine).all()
+            lanes = self._lanes_now(session)
+            ahead = self._ahead(session, waiting, lanes) if waiting else {}
+            return min((_wait_s(lanes[job.lane], ahead.get(job.id, NOTHING_AHEAD)) for job in waiting), default=None)
 
     def estimate(self, kind: JobType, config: JobConfig, user_id: str) -> dict[str, float]:
         """Seconds that such a job would run ("run_s") and wait ("wait_s"), over all its legs, if `user_id` ordered it
@@ -121,7 +137,7 @@ class Standings:
         rules = self._catalog.rules(kind)
         run_s = wait_s = 0.0
         with self._database.as_system(write=False) as session:
-            lanes = self._lanes_now(session, set(kind.lanes))
+            lanes = self._lanes_now(session)
             for lane in kind.lanes:
                 cost = cost_s(kind, config, rules, lane)
                 ahead_s = self._sooner_s(session, lane, user_id, cost)
@@ -141,24 +157,19 @@ class Standings:
         found = session.execute(sooner.group_by(Job.type)).all()
         return sum(float(costs_s) * self._run_times.factor(session, name, lane) for name, costs_s in found)
 
-    def _lanes_now(self, session: Session, lanes: set[str]) -> dict[str, _LaneNow]:
+    def _lanes_now(self, session: Session) -> dict[str, _LaneNow]:
         elapsed_s = db_now() - func.coalesce(Job.started_at, db_now())
-        columns = Job.id, Job.lane, Job.type, Job.cost_s, Job.config, elapsed_s, Job.fraction
-        running = session.execute(select(*columns).where(Job.status == "processing", Job.lane.in_(lanes))).all()
-        found = {}
-        for lane in lanes:
-            left_s = {
-                job_id: remaining_s(
-                    cost * self._run_times.factor(session, name, lane),
-                    seconds,
-                    self._leg_fraction(name, config, lane, fraction),
-                )
-                for job_id, of_lane, name, cost, config, seconds, fraction in running
-                if of_lane == lane
-            }
-            workers = max(1, self._lane_workers.get(lane, 1))
-            # While a worker is idle the next job starts at once, however long the running ones still take.
-            found[lane] = _LaneNow(left_s=left_s, workers=workers, full=len(left_s) >= workers)
+        columns = Job.id, Job.user_id, Job.lane, Job.type, Job.cost_s, Job.config, elapsed_s, Job.fraction
+        running = session.execute(select(*columns).where(Job.status == "processing")).all()
+        found: dict[str, _LaneNow] = defaultdict(lambda: _LaneNow(workers=1))
+        found |= {lane: _LaneNow(workers=max(1, self._lane_workers.get(lane, 1))) for lane in self._catalog.lanes}
+        for job_id, user_id, lane, name, cost, config, seconds, fraction in running:
+            found[lane].left_s[job_id] = remaining_s(
+                cost * self._run_times.factor(session, name, lane),
+                seconds,
+                self._leg_fraction(name, config, lane, fraction),
+            )
+            found[lane].owners[job_id] = user_id
         return found
 
     def _leg_fraction(self, job_type: str, config: Mapping[str, Any], lane: str, fraction: float) -> float:
@@ -168,40 +179,40 @@ class Standings:
             return fraction
         return leg_span(kind, JobConfig.model_validate(config), self._catalog.rules(kind), lane).of_leg(fraction)
 
-    def _ahead(self, session: Session, waiting: Sequence[str], lanes: set[str]) -> dict[str, tuple[int, float]]:
-        """For each waiting job: how many pending ones have a smaller turn, and the seconds they take together."""
-        pending = Job.status == "pending", Job.lane.in_(lanes)
+    def _ahead(self, session: Session, jobs: Sequence[Job], lanes: Mapping[str, _LaneNow]) -> dict[str, _Ahead]:
+        """What comes before each of the waiting `jobs`: all pending ones with a smaller turn, but for those of others
+        who are passed over, since they have as many running as they may."""
+        here = {job.lane for job in jobs}
+        pending = Job.status == "pending", Job.lane.in_(here)
         legs = session.execute(select(Job.type, Job.lane).where(*pending).distinct()).all()
         if not legs:  # all were claimed since they were read
             return {}
+        held = set(session.scalars(self._caps.full()).all())
         factors = [
             (and_(Job.type == name, Job.lane == lane), self._run_times.factor(session, name, lane))
             for name, lane in legs
         ]
         run_s = Job.cost_s * case(*factors, else_=literal(1.0))
+        counts = case((Job.user_id.in_(held), 0), else_=1) if held else literal(1)
         line = (
-            select(
-                Job.id,
-                (func.row_number().over(partition_by=Job.lane, order_by=(Job.turn, Job.id)) - 1).label("jobs"),
-                (func.sum(run_s).over(partition_by=Job.lane, order_by=(Job.turn, Job.id)) - run_s).label("seconds"),
-            )
-            .where(*pending)
-            .subquery()
+            select(Job.id, *_sums("all", literal(1), run_s), *_sums("free", counts, run_s)).where(*pending).subquery()
         )
-        found = session.execute(select(line.c.id, line.c.jobs, line.c.seconds).where(line.c.id.in_(waiting)))
-        return {job_id: (int(jobs), float(seconds)) for job_id, jobs, seconds in found}
+        ids = [job.id for job in jobs]
+        found = session.execute(select(line).where(line.c.id.in_(ids))).mappings().all()
+        owners = {job.id: job.user_id for job in jobs}
+        return {row["id"]: _ahead_of(row, owners[row["id"]], held, lanes) for row in found}
 
     def _standing(
-        self, session: Session, job: Job, lanes: Mapping[str, _LaneNow], ahead: Mapping[str, tuple[int, float]]
+        self, session: Session, job: Job, lanes: Mapping[str, _LaneNow], ahead: Mapping[str, _Ahead]
     ) -> Standing:
         lane, later_s = lanes[job.lane], self._later_legs_s(session, job, lanes)
         if job.status == "processing":
             # Absent when it ended since it was read: done any moment.
             return Standing(queue_position=0, eta_s=lane.left_s.get(job.id, 0.0) + later_s)
-        jobs, seconds = ahead.get(job.id, (0, 0.0))
+        before = ahead.get(job.id, NOTHING_AHEAD)
         own_s = job.cost_s * self._run_times.factor(session, job.type, job.lane)
-        wait_s = (lane.free_in_s + seconds) / lane.workers
-        return Standing(queue_position=jobs + len(lane.left_s), eta_s=wait_s + own_s + later_s)
+        eta_s = _wait_s(lane, before) + own_s + later_s
+        return Standing(queue_position=before.jobs + len(lane.left_s), eta_s=eta_s)
 
     def _later_legs_s(self, session: Session, job: Job, lanes: Mapping[str, _LaneNow]) -> float:
         """Seconds that the legs after the present one take, with what runs in their lanes now."""
@@ -232,13 +243,53 @@ def remaining_s(usual_s: float, elapsed_s: float, fraction: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _LaneNow:
-    """A lane at one moment: the seconds that each running job still needs."""
+    """A lane at one moment: the seconds that each running job still needs, and whose it is."""
 
-    left_s: dict[str, float]
     workers: int
-    full: bool
+    left_s: dict[str, float] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
 
     @property
     def free_in_s(self) -> float:
-        """Worker seconds until all running jobs are done; 0 while a worker is idle."""
-        return sum(self.left_s.values()) if self.full else 0.0
+        """Worker seconds until all running jobs are done; 0 while a worker is idle, since the next job then starts at
+        once, however long the running ones still take."""
+        return sum(self.left_s.values()) if len(self.left_s) >= self.workers else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ahead:
+    """What comes before a waiting job: so many waiting jobs, the seconds they take together, and, where its person has
+    as many running as they may, the seconds until one of those ends."""
+
+    jobs: int
+    seconds: float
+    held_s: float = 0.0
+
+
+NOTHING_AHEAD = _Ahead(jobs=0, seconds=0.0)
+
+
+def _sums(name: str, counts: ColumnElement[int], run_s: ColumnElement[float]) -> tuple[ColumnElement[Any], ...]:
+    """The jobs and seconds before each row of a lane, of the rows of which `counts` is 1."""
+
+    def before(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.sum(amount).over(partition_by=Job.lane, order_by=(Job.turn, Job.id)) - amount
+
+    return before(counts).label(f"{name}_jobs"), before(counts * run_s).label(f"{name}_seconds")
+
+
+def _ahead_of(row: RowMapping, user_id: str, held: set[str], lanes: Mapping[str, _LaneNow]) -> _Ahead:
+    which = "all" if user_id in held else "free"
+    own_s = [
+        left_s
+        for lane in lanes.values()
+        for job_id, left_s in lane.left_s.items()
+        if user_id in held and lane.owners[job_id] == user_id
+    ]
+    return _Ahead(
+        jobs=int(row[f"{which}_jobs"]), seconds=float(row[f"{which}_seconds"]), held_s=min(own_s, default=0.0)
+    )
+
+
+def _wait_s(lane: _LaneNow, before: _Ahead) -> float:
+    return max(before.held_s, (lane.free_in_s + before.seconds) / lane.workers)

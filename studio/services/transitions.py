@@ -1,9 +1,11 @@
-"""What each change of a job writes to its row. The callers hold the row and take the change number."""
+"""What each change of a job writes to its row, and to the GPU ledger where it ends an attempt. The callers hold the row
+and take the change number."""
 
 from __future__ import annotations
 
 from pipelines.contract import Progress, Stage
 from studio.database.schema import Job
+from studio.services.gpu_ledger import note_attempt
 
 ENHANCING_S = f"{Stage.ENHANCING.value}_s"
 
@@ -18,16 +20,17 @@ def write_progress(job: Job, progress: Progress) -> None:
         job.preview_number += 1
 
 
-def put_back(job: Job, due_at: float) -> None:
-    """Pending again, with nothing of the attempt left. The turn stays, so the job is served as soon as it is due."""
-    _release_lease(job)
+def put_back(job: Job, now: float, outcome: str, *, wait_s: float = 0.0) -> None:
+    """Pending again, with nothing left of the attempt, which ended as `outcome`. The turn stays, so the job is served
+    as soon as it is due, in `wait_s` seconds."""
+    _end_attempt(job, now, outcome)
     _clear_progress(job)
-    job.status, job.not_before = "pending", due_at
+    job.status, job.not_before = "pending", now + wait_s
 
 
 def change_lane(job: Job, lane: str, turn: float, now: float) -> None:
     """Waiting in another lane for its next leg, which begins with no attempt spent. The progress made stays."""
-    _release_lease(job)
+    _end_attempt(job, now, "completed")
     job.status, job.stage, job.not_before = "pending", Stage.QUEUED.value, now
     job.lane, job.turn, job.attempt = lane, turn, 0
     job.step = job.steps = 0
@@ -35,7 +38,7 @@ def change_lane(job: Job, lane: str, turn: float, now: float) -> None:
 
 def end(job: Job, status: str, now: float) -> None:
     """Ended as `status`. A completed job keeps its lease token: it tells a repeated delivery from a late one."""
-    _release_lease(job)
+    _end_attempt(job, now, status)
     job.status, job.finished_at = status, now
 
 
@@ -47,7 +50,7 @@ def fail(job: Job, code: str, message: str, now: float) -> None:
 
 def start_over(job: Job, turn: float, now: float) -> None:
     """As if just ordered: a new place in the queue, no attempt spent, nothing left of the last run."""
-    put_back(job, due_at=now)
+    put_back(job, now, job.status)
     job.turn = turn
     job.attempt = job.worker_losses = 0
     job.finished_at = None
@@ -64,6 +67,8 @@ def _clear_progress(job: Job) -> None:
     job.timings = {name: seconds for name, seconds in job.timings.items() if name == ENHANCING_S}
 
 
-def _release_lease(job: Job) -> None:
+def _end_attempt(job: Job, now: float, outcome: str) -> None:
+    if job.status == "processing":
+        note_attempt(job, now, outcome)
     job.lease_owner = job.lease_expires_at = None
     job.preview = None

@@ -14,6 +14,7 @@ from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.pictures import open_picture
 from studio.media.storage import MediaStorage, upload_key
 from studio.people import Person
+from studio.services.limits import Limits
 
 MAX_DECODING_AT_ONCE = 2
 """A picture of 40 megapixels takes up to half a gigabyte while it is decoded."""
@@ -23,18 +24,22 @@ _NO_SPACE_ERRNOS = frozenset({28, 122})
 class UploadService:
     """Takes pictures in, and lays a person's pictures and films out as files for a run."""
 
-    def __init__(self, database: Database, storage: MediaStorage) -> None:
+    def __init__(self, database: Database, storage: MediaStorage, limits: Limits) -> None:
         self._database = database
         self._storage = storage
+        self._limits = limits
         self._decoding = threading.BoundedSemaphore(MAX_DECODING_AT_ONCE)
 
     def accept(self, person: Person, data: bytes | Path, *, mask: bool = False) -> dict[str, Any]:
         """Check a picture and keep it as PNG. Returns its id, its size in pixels and its address.
 
-        Raises TooLarge, UnsupportedMedia or InvalidInput in words for the person; StorageFull, StorageFailed.
+        Raises TooLarge, UnsupportedMedia or InvalidInput in words for the person; RateLimited or QuotaExceeded where
+        they have as much as they may; StorageFull, StorageFailed.
         """
+        self._limits.check_upload(person)
         with self._decoding:
             picture = open_picture(data, mask=mask)
+        self._limits.check_room(person, len(picture.png))
         upload_id = new_id()
         key = upload_key(person.id, upload_id)
         # The file goes first: a row without its file would promise what is not there.

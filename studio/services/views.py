@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,11 @@ def iso(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def job_json(job: Job, *, asset_ids: Sequence[str], queue_position: int, eta_s: float | None) -> dict[str, Any]:
-    """A job for clients. `queue_position` counts the jobs that come first; `eta_s` seconds until it is done."""
+def job_json(
+    job: Job, *, asset_ids: Sequence[str], queue_position: int, eta_s: float | None, usage: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A job for clients. `queue_position` counts the jobs that come first; `eta_s` seconds until it is done; `usage` is
+    what its ended attempts used of the GPU (`Price.tag`)."""
     return {
         "id": job.id,
         "type": job.type,
@@ -43,6 +46,7 @@ def job_json(job: Job, *, asset_ids: Sequence[str], queue_position: int, eta_s: 
         },
         "preview_url": _preview_url(job),
         "timings": {name: round(seconds, 3) for name, seconds in job.timings.items()},
+        "usage": dict(usage),
         "receipt": job.receipt,
         "error": None if job.error_code is None else {"code": job.error_code, "message": job.error_message},
         "assets": list(asset_ids),

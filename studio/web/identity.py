@@ -82,7 +82,7 @@ class Identity:
         if person is None:
             raise SignInNeeded(SIGN_IN_FIRST)
         if person.role == "guest" and connection.scope.get("method", "GET") not in SAFE_METHODS:
-            self.guests.keep(person)
+            self.guests.keep(person, origin_of(connection))
         return person
 
     def guest_of(self, connection: HTTPConnection) -> Person | None:

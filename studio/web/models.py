@@ -99,6 +99,12 @@ class JobFailure(Answer):
     message: str
 
 
+class JobUsage(Answer):
+    gpu_s: float = Field(description="seconds for which its ended attempts kept a worker busy")
+    cost: float | None = Field(description="what they cost; null without a price in the settings")
+    currency: str
+
+
 class JobAnswer(Answer):
     """A job and what became of it. Times are ISO 8601 UTC."""
 
@@ -120,6 +126,7 @@ class JobAnswer(Answer):
     finished_at: str | None
     progress: JobProgress
     timings: dict[str, Any]
+    usage: JobUsage
     error: JobFailure | None
     assets: list[str] = Field(description="ids of the finished assets, in order")
 
@@ -189,6 +196,7 @@ class TrashAnswer(Answer):
 class StorageAnswer(Answer):
     bytes: int = Field(description="originals and uploads, without thumbnails")
     assets: int
+    limit_bytes: int | None = Field(description="as many as may be kept; null is no limit")
 
 
 class Page(Answer, Generic[ItemT]):

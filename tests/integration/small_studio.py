@@ -35,10 +35,13 @@ from studio.services.delivery import Delivery
 from studio.services.enhancing import EnhancingService, PromptRewriting
 from studio.services.execution import Execution
 from studio.services.feed import JobFeed
+from studio.services.gpu_ledger import Price
 from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
 from studio.services.library import LibraryService
+from studio.services.limit_parts import build_limits
+from studio.services.lockout import Lockout
 from studio.services.memory_notes import MemoryNotes
 from studio.services.owners import this_process
 from studio.services.passwords import Passwords
@@ -46,8 +49,6 @@ from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
-from studio.services.rendering import JobViews
-from studio.services.standing import Standings
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.services.webhooks.destinations import Destinations
@@ -108,13 +109,13 @@ class SmallStudio:
         self.orchestrator = Orchestrator(specs, folder / "logs")
         policy = ContentPolicy(("forbiddenword",))
         rewriting = PromptRewriting(policy, "en")
-        views = JobViews(Standings(self.database, self.catalog, LANES))
-        self.feed = JobFeed(self.database, views)
+        held = build_limits(self.database, self.catalog, LANES, Price(per_hour=3.6))
+        self.feed = JobFeed(self.database, held.views)
         self.secret = secrets.token_urlsafe(16)
         self.tickets = GradioTicketQueue(self.secret)
         self.webhooks = build_webhooks(
             self.database,
-            views,
+            held.views,
             Destinations((ip_network("127.0.0.0/8"),)),
             secret=secrets.token_urlsafe(32),
             version="0.0",
@@ -123,7 +124,7 @@ class SmallStudio:
         )
         self.announcer = Announcer(self.tickets, self.feed, self.webhooks.dispatcher)
         self.leases = JobLeases(self.database, this_process(), lane_workers=LANES)
-        uploads = UploadService(self.database, self.storage)
+        uploads = UploadService(self.database, self.storage, held.limits)
         runs = PlannedRuns(self.orchestrator, WeightlessPlanner(), MemoryNotes(None))
         self.execution = Execution(
             leases=self.leases,
@@ -142,7 +143,8 @@ class SmallStudio:
             self.database,
             self.catalog,
             policy,
-            views,
+            held.views,
+            held.limits,
             announce=self.announcer,
             look_again=self.execution.look_again,
             check_webhook=self.webhooks.service.check_order,
@@ -156,7 +158,9 @@ class SmallStudio:
             comparing=ComparingService(
                 jobs=jobs, library=library, media=uploads, catalog=self.catalog, scratch_root=folder / "scratch"
             ),
-            enhancing=EnhancingService(runs, rewriting),
+            enhancing=EnhancingService(runs, rewriting, held.limits, held.usage),
+            allowances=held.allowances,
+            usage=held.usage,
             feed=self.feed,
             webhooks=self.webhooks,
             orchestrator=self.orchestrator,
@@ -189,7 +193,7 @@ class SmallStudio:
             mode=mode,
             sessions=people.sessions,
             api_keys=people.api_keys,
-            guests=GuestService(self.database, secret),
+            guests=GuestService(self.database, secret, Lockout(self.database)),
             cookies=CookieRules.from_settings(self.settings),
             external=outside.supabase,
         )

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from studio.database.schema import UserProfile
 from studio.services.guests import GuestService
+from studio.services.lockout import Lockout
 from tests.integration.people import HERE, PASSWORD, visitor
 from tests.integration.small_studio import ServedStudio
 
@@ -153,7 +154,7 @@ def test_a_forged_guest_is_somebody_new(guest_studio: ServedStudio):
     with visitor(guest_studio) as victim:
         victim.get("/")
         me = victim.get("/api/me").json()["id"]
-        forged = GuestService(guest_studio.studio.database, "x" * 43).new_token()
+        forged = GuestService(guest_studio.studio.database, "x" * 43, Lockout(guest_studio.studio.database)).new_token()
         for token in (forged, victim.cookies["studio-guest"][:-4] + "AAAA", "", "x"):
             answer = httpx.get(f"{guest_studio.url}/api/me", headers={"cookie": f"studio-guest={token}"})
             assert answer.json()["id"] != me

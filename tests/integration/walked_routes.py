@@ -85,6 +85,8 @@ REST = (
     step(THING, "DELETE /api/assets/{asset_id}", "/api/assets/{trashed}?permanently=true"),
     step(OWN, "DELETE /api/trash"),
     step(OWN, "GET /api/storage"),
+    step(OWN, "GET /api/usage"),
+    step(OWN, "GET /api/usage", "/api/usage?month=2026-11"),
     step(THING, "POST /api/assets/{asset_id}/restore", "/api/assets/{trashed}/restore"),
     step(THING, "POST /api/assets/{asset_id}/run-again", "/api/assets/{asset}/run-again"),
     step(THING, "GET /api/assets/{asset_id}/compare", "/api/assets/{asset}/compare?with={asset}"),
@@ -158,6 +160,11 @@ PEOPLE = (
     step(ADMIN, "POST /api/admin/invitations", body={"email": "c@example.org", "role": "member"}),
     step(ADMIN, "DELETE /api/admin/invitations/{invitation_id}", "/api/admin/invitations/x"),
     step(ADMIN, "GET /api/admin/audit"),
+    step(ADMIN, "GET /api/admin/usage"),
+    step(ADMIN, "GET /api/admin/usage", "/api/admin/usage?format=csv"),
+    step(ADMIN, "GET /api/admin/allowances"),
+    step(ADMIN, "PATCH /api/admin/allowances/{subject}", "/api/admin/allowances/{ann}", body={"pending_jobs": 0}),
+    step(ADMIN, "PATCH /api/admin/allowances/{subject}", "/api/admin/allowances/member", body={"pending_jobs": 0}),
     step(OWN, "GET /account"),
     step(THING, "POST /account/sessions/{session_id}/revoke", "/account/sessions/{sign_in}/revoke", form={}),
     step(THING, "POST /account/keys/{key_id}/revoke", "/account/keys/{key}/revoke", form={}),
@@ -168,6 +175,7 @@ PEOPLE = (
     step(ADMIN, "POST /people/{user_id}/active", "/people/{ann}/active", form={"active": "no"}),
     step(ADMIN, "POST /people/{user_id}/reset", "/people/{ann}/reset", form={}),
     step(ADMIN, "POST /people/{user_id}/delete", "/people/{ann}/delete", form={}),
+    step(ADMIN, "POST /people/limits/{subject}", "/people/limits/{ann}", form={"pending_jobs": "0"}),
 )
 
 GRADIO = (

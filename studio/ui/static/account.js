@@ -12,6 +12,13 @@ export function accountLink() {
   return place;
 }
 
+// The address of one's account's page; null in local mode, which has none.
+export const accountPage = () =>
+  api
+    .me()
+    .then((me) => (me.signed_in || me.role === "guest" ? "/account" : null))
+    .catch(() => null);
+
 function linkOf({ email, display_name: name, role, signed_in: signedIn }) {
   if (role === "guest") return [h("a", { class: "ov-sign-in", href: "/login" }, "Sign in")];
   if (!signedIn) return [];

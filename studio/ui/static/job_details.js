@@ -6,7 +6,7 @@ import { button, h } from "./dom.js";
 import { copy } from "./overlays.js";
 import { receiptRows } from "./receipt.js";
 import { details as asText } from "./strip.js";
-import { STAGES, advice, isFilm, length, moment, stageWord, took } from "./words.js";
+import { STAGES, advice, isFilm, length, moment, money, stageWord, took } from "./words.js";
 
 export function details(job, trigger, act) {
   return [problem(job), h("div", { class: "ov-details-columns" }, request(job), timings(job), receipt(job)), pictures(job), deeds(job, trigger, act)].filter(Boolean);
@@ -42,7 +42,7 @@ function request(job) {
 
 function timings(job) {
   const spent = STAGES.filter((stage) => `${stage}_s` in job.timings).map((stage) => [stageWord(stage), took(job.timings[`${stage}_s`])]);
-  return list("Timings", [...spent, ["Ordered", moment(job.created_at)], ["Ended", job.finished_at ? moment(job.finished_at) : null], ["Attempts", job.attempt], ["Job", job.id]]);
+  return list("Timings", [...spent, ["Ordered", moment(job.created_at)], ["Ended", job.finished_at ? moment(job.finished_at) : null], ["Attempts", job.attempt], ["GPU time", job.usage?.gpu_s ? took(job.usage.gpu_s) : null], ["Cost", job.usage?.gpu_s ? money(job.usage) : null], ["Job", job.id]]);
 }
 
 const receipt = (job) => (job.receipt ? list("Receipt", receiptRows(job.receipt)) : null);

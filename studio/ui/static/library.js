@@ -117,7 +117,10 @@ class Library {
 
   async drawUsed() {
     const found = await api.storage().catch(() => null); // offline, the last number stays
-    if (found) this.used.textContent = `${fileSize(found.bytes)} used`;
+    if (!found) return;
+    const limit = found.limit_bytes;
+    this.used.textContent = limit === null ? `${fileSize(found.bytes)} used` : `${fileSize(found.bytes)} of ${fileSize(limit)} used`;
+    this.used.classList.toggle("ov-full", limit !== null && found.bytes >= limit);
   }
 
   drawFoot() {

@@ -60,7 +60,14 @@ export function moment(iso) {
 export function fileSize(bytes) {
   if (bytes < 1024) return `${bytes} B`;
   if (bytes < 1024 ** 2) return `${Math.round(bytes / 1024)} KB`;
-  return `${(bytes / 1024 ** 2).toFixed(1)} MB`;
+  if (bytes < 1024 ** 3) return `${Number((bytes / 1024 ** 2).toFixed(1))} MB`;
+  return `${Number((bytes / 1024 ** 3).toFixed(1))} GB`;
+}
+
+// An amount of money: "0.04 USD". What is less than a cent is said so.
+export function money({ cost, currency }) {
+  if (cost === null || cost === undefined) return null;
+  return cost > 0 && cost < 0.005 ? `under 0.01 ${currency}` : `${cost.toFixed(2)} ${currency}`;
 }
 
 // Memory in the GB that cards are sold by: a billion bytes.

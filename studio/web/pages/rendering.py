@@ -12,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import HTTPConnection
 
+from studio.web.pages.usage import gpu_time, money, stored
+
 HERE = Path(__file__).parent
 THEME_COOKIE = "studio-theme"
 """Where the switch in the studio's header (`appearance.js`) leaves what was chosen."""
@@ -76,6 +78,9 @@ def _environment() -> Environment:
     environment.globals["password_hint"] = PASSWORD_HINT
     environment.filters["moment"] = moment
     environment.filters["browser"] = browser
+    environment.filters["gpu_time"] = gpu_time
+    environment.filters["stored"] = stored
+    environment.globals["money"] = money
     return environment
 
 

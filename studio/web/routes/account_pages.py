@@ -11,13 +11,15 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from studio.errors import InvalidInput, StudioError
 from studio.people import Person
+from studio.services.container import Services
 from studio.web.cookies import Cookie
-from studio.web.dependencies import AccountDoors, AccountsOf, Acting, Holder
+from studio.web.dependencies import AccountDoors, AccountsOf, Acting, Holder, ServicesOf
 from studio.web.forms import FormOf, slowly
 from studio.web.identity import origin_of
 from studio.web.outside import NAMES
 from studio.web.pages.rendering import page
 from studio.web.pages.routing import PageRoute, see
+from studio.web.pages.usage import meters
 
 router = APIRouter(prefix="/account", route_class=PageRoute, include_in_schema=False)
 
@@ -35,6 +37,7 @@ class AccountPage:
 
     request: Request
     doors: AccountDoors
+    services: Services
     person: Person
 
     def draw(self, error: StudioError | None = None, *, good: str = "", place: str = "", **values: Any) -> Response:
@@ -42,6 +45,7 @@ class AccountPage:
         people, person = self.doors.people, self.person
         guest = person.role == "guest"
         ways = people.outside.ways_in(person)
+        usage = self.services.usage.mine(person)
         return page(
             self.request,
             "account.html",
@@ -49,6 +53,9 @@ class AccountPage:
             person=person,
             has_password="password" in ways,
             providers=[NAMES[way] for way in ways if way in NAMES],
+            usage=usage,
+            meters=meters(usage),
+            labels={name: kind.label for name, kind in self.services.catalog.types.items()},
             sessions=[] if guest else people.sessions.list(person),
             keys=[] if guest else people.api_keys.list(person),
             error=error,
@@ -57,12 +64,12 @@ class AccountPage:
         )
 
 
-def _page_of_visitor(request: Request, doors: AccountsOf, person: Acting) -> AccountPage:
-    return AccountPage(request=request, doors=doors, person=person)
+def _page_of_visitor(request: Request, doors: AccountsOf, services: ServicesOf, person: Acting) -> AccountPage:
+    return AccountPage(request=request, doors=doors, services=services, person=person)
 
 
-def _page_of_holder(request: Request, doors: AccountsOf, person: Holder) -> AccountPage:
-    return AccountPage(request=request, doors=doors, person=person)
+def _page_of_holder(request: Request, doors: AccountsOf, services: ServicesOf, person: Holder) -> AccountPage:
+    return AccountPage(request=request, doors=doors, services=services, person=person)
 
 
 VisitorPage = Annotated[AccountPage, Depends(_page_of_visitor)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
+from studio.services.allowances import MEGABYTE
 from studio.services.library import AssetFilter
 from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf
 from studio.web.models import (
@@ -83,9 +84,10 @@ def empty_trash(person: Acting, services: ServicesOf) -> Json:
 
 
 @router.get("/storage", response_model=StorageAnswer, tags=["assets"])
-def storage(person: Acting, services: ServicesOf) -> dict[str, int]:
-    """How much one's own assets and uploads take, the trash included."""
-    return services.library.storage_used(person)
+def storage(person: Acting, services: ServicesOf) -> Json:
+    """How much one's own assets and uploads take, the trash included, and may take."""
+    most = services.allowances.of(person).storage_mb
+    return {**services.library.storage_used(person), "limit_bytes": None if most is None else most * MEGABYTE}
 
 
 @router.post("/assets/{asset_id}/restore", response_model=AssetAnswer, tags=["assets"])

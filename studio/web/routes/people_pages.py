@@ -10,12 +10,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from studio.errors import StudioError
 from studio.people import Person
-from studio.web.dependencies import AccountDoors, AccountsOf, Administrator
+from studio.services.container import Services
+from studio.web.dependencies import AccountDoors, AccountsOf, Administrator, ServicesOf
 from studio.web.forms import FormOf
 from studio.web.identity import origin_of
 from studio.web.links import invitation_url, reset_url
 from studio.web.pages.rendering import page
 from studio.web.pages.routing import PageRoute, see
+from studio.web.pages.usage import limit_fields, limits_of
 
 router = APIRouter(prefix="/people", route_class=PageRoute, include_in_schema=False)
 
@@ -24,6 +26,7 @@ SAVED = {
     "active": "Done: it holds from the next request on.",
     "deleted": "The account and everything of it is deleted.",
     "withdrawn": "The invitation is taken back.",
+    "limits": "The limits are changed. They hold within seconds.",
 }
 EVENTS_A_PAGE = 50
 
@@ -34,20 +37,29 @@ class PeoplePage:
 
     request: Request
     doors: AccountDoors
+    services: Services
     admin: Person
 
     def draw(
         self, error: StudioError | None = None, *, good: str = "", cursor: str | None = None, **values: Any
     ) -> Response:
         """The page as things stand. Blocks."""
-        people = self.doors.people
+        people, services = self.doors.people, self.services
+        accounts = people.accounts.people(self.admin)
+        of_people = services.allowances.of_people(self.admin, [one["id"] for one in accounts])
+        usage = services.usage.everybody(self.admin)
         events = people.audit.list(self.admin, limit=EVENTS_A_PAGE, cursor=cursor)
         return page(
             self.request,
             "people.html",
             status=200 if error is None else error.status,
             person=self.admin,
-            people=people.accounts.people(self.admin),
+            people=accounts,
+            limits={user_id: limit_fields(entry) for user_id, entry in of_people.items()},
+            roles=[(entry["role"], limit_fields(entry)) for entry in self._roles()],
+            usage={one["user_id"]: one for one in usage["items"]},
+            month=usage["month"],
+            guests=[one for one in usage["items"] if one["role"] == "guest"],
             invitations=people.invitations.list(self.admin),
             signup=self.doors.signup,
             events=events["items"],
@@ -57,9 +69,12 @@ class PeoplePage:
             **{"link": None, **values},
         )
 
+    def _roles(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.services.allowances.list(self.admin) if entry["user_id"] is None]
 
-def _page(request: Request, doors: AccountsOf, admin: Administrator) -> PeoplePage:
-    return PeoplePage(request=request, doors=doors, admin=admin)
+
+def _page(request: Request, doors: AccountsOf, services: ServicesOf, admin: Administrator) -> PeoplePage:
+    return PeoplePage(request=request, doors=doors, services=services, admin=admin)
 
 
 Shown = Annotated[PeoplePage, Depends(_page)]
@@ -88,6 +103,13 @@ def withdraw(invitation_id: str, shown: Shown) -> Response:
     """Take an invitation back."""
     shown.doors.people.accounts.withdraw_invitation(shown.admin, invitation_id, origin_of(shown.request))
     return see("/people?saved=withdrawn")
+
+
+@router.post("/limits/{subject}")
+def set_limits(subject: str, form: FormOf, shown: Shown) -> Response:
+    """Set the limits of a role or of one person."""
+    allowances, origin = shown.services.allowances, origin_of(shown.request)
+    return _done(shown, "limits", lambda: allowances.change(shown.admin, subject, limits_of(form), origin))
 
 
 @router.post("/{user_id}/role")

@@ -29,7 +29,7 @@ while (claim := leases.claim("sdxl")) is not None:
 def _fill(database: Database) -> set[str]:
     config = {"width": 64, "height": 64, "steps": 1, "guidance": 0, "seed": 1, "count": 1, "scheduler": "euler"}
     with database.as_system() as session:
-        session.add(UserProfile(id="ann", display_name="Ann", role="member", created_at=0.0))
+        session.add(UserProfile(id="ann", display_name="Ann", role="admin", created_at=0.0))
         session.flush()
         for turn in range(JOBS):
             session.add(

@@ -50,7 +50,7 @@ class Shop:
         self.marks = marks
         self.scratch = folder / "scratch"
         self.storage = MediaStorage((folder / "media").as_uri())
-        self.uploads = UploadService(desk.database, self.storage)
+        self.uploads = UploadService(desk.database, self.storage, desk.limits)
         desk.leases = JobLeases(desk.database, this_process())
         specs = {
             lane: WorkerSpec(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,11 +14,15 @@ from studio.database.engine import Database
 from studio.database.schema import Asset, Job, UserProfile
 from studio.orders import Order, cost_s
 from studio.people import Person
+from studio.services.allowances import Allowances, Allowed
+from studio.services.audit import AuditLog
 from studio.services.jobs import JobService
 from studio.services.leases import Claim, FinishedLeg, JobLeases
+from studio.services.limits import Limits
 from studio.services.policy import ContentPolicy
 from studio.services.recording import NewAsset
 from studio.services.rendering import JobViews
+from studio.services.running_caps import RunningCaps
 from studio.services.standing import Standings
 from studio.services.webhooks.destinations import Destinations
 from studio.services.webhooks.parts import build_webhooks
@@ -49,15 +53,25 @@ async def until(condition: Callable[[], Any]) -> None:
     raise AssertionError("What the test waited for did not happen.")
 
 
+UNLIMITED = {"member": Allowed(), "guest": Allowed(), "admin": Allowed()}
+"""Nobody is held to anything, as most tests want it."""
+
+
 class Desk:
     """The core of a studio, and what tests do with it."""
 
-    def __init__(self, database: Database, catalog: Catalog, policy: ContentPolicy) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, policy: ContentPolicy, built_in: Mapping[str, Allowed] = UNLIMITED
+    ) -> None:
         self.database = database
         self.catalog = catalog
         self.announced: list[str] = []
         self.hurried: list[str] = []
-        self.views = JobViews(Standings(database, catalog))
+        caps = RunningCaps(built_in)
+        standings = Standings(database, catalog, caps=caps)
+        self.views = JobViews(standings)
+        self.allowances = Allowances(database, AuditLog(database), built_in)
+        self.limits = Limits(database, self.allowances, standings)
         self.webhooks = build_webhooks(
             database,
             self.views,
@@ -71,11 +85,12 @@ class Desk:
             catalog,
             policy,
             self.views,
+            self.limits,
             announce=self.announced.append,
             look_again=self.hurried.append,
             check_webhook=self.webhooks.service.check_order,
         )
-        self.leases = JobLeases(database, "elsewhere:1:1.0")
+        self.leases = JobLeases(database, "elsewhere:1:1.0", caps=caps)
         self.alice = self.person("Alice")
         self.bob = self.person("Bob")
 

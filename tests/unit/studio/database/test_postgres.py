@@ -19,6 +19,7 @@ from studio.catalog import Catalog
 from studio.database import engine as engine_module
 from studio.database import isolation, postgres
 from studio.database.engine import Database
+from studio.database.limit_tables import GpuUsage
 from studio.database.postgres import APP_ROLE, ROLES, WORKER_ROLE, RolesMissing, act_as
 from studio.database.schema import (
     ApiKey,
@@ -45,9 +46,14 @@ from tests.unit.studio.desk import Desk
 
 ANN = Person(id="ann", role="member", display_name="Ann")
 BEN = Person(id="ben", role="member", display_name="Ben")
-SYSTEMS_ALONE = {"memory_measurements", "one_time_links", "failed_sign_ins", "audit_events", "webhook_cursor"}
+SYSTEMS_ALONE = {
+    *("memory_measurements", "one_time_links", "failed_sign_ins", "audit_events"),
+    *("webhook_cursor", "allowances"),
+}
 NOT_CHANGED = {"external_identities", "job_webhooks", "webhook_deliveries"}
 """Where people may change no text of their own rows either."""
+FOR_READING = {"gpu_usage"}
+"""Tables of people's rows that nobody changes about themselves."""
 OWNED = sorted(
     (mapper.local_table for mapper in Base.registry.mappers if issubclass(mapper.class_, OwnedRow)),
     key=lambda table: table.name,
@@ -85,6 +91,15 @@ DELIVERY: dict[str, Any] = {
     "attempts_allowed": 1,
     "created_at": 0.0,
 }
+RUN: dict[str, Any] = {
+    "job_type": "sdxl_image_fast",
+    "lane": "sdxl",
+    "attempt": 1,
+    "started_at": 0.0,
+    "ended_at": 1.0,
+    "seconds": 1.0,
+    "outcome": "completed",
+}
 
 
 @pytest.fixture
@@ -113,6 +128,7 @@ def rows_of(user_id: str) -> list[Any]:
         JobWebhookSecret(user_id=user_id, salt=""),
         WebhookDelivery(**ids, **DELIVERY, occasion=user_id),
         ExternalIdentity(provider="hub", subject=user_id, user_id=user_id),
+        GpuUsage(**ids, job_id=ids["id"], **RUN),
     ]
 
 
@@ -165,6 +181,11 @@ def test_the_application_role_sees_its_own_profile_alone_and_cannot_rise(two_she
 
 @pytest.mark.parametrize("table", OWNED, ids=lambda table: table.name)
 def test_the_application_role_changes_no_foreign_row(two_shelves: Database, table: Table) -> None:
+    if table.name in FOR_READING:
+        for change in (delete(table), update(table).values(user_id="ann"), insert(table).values(user_id="ben")):
+            with acting(two_shelves, APP_ROLE, "ben") as connection, pytest.raises(ProgrammingError, match="denied"):
+                connection.execute(change)
+        return
     with acting(two_shelves, APP_ROLE, "ben") as connection:
         assert connection.execute(delete(table).where(table.c.user_id == "ann")).rowcount == 0
         assert connection.execute(delete(table)).rowcount == 1
@@ -307,6 +328,27 @@ def test_workers_deliver_to_the_person_who_ordered_alone(two_shelves: Database) 
         connection.execute(new.values(user_id="ann"))
     with acting(two_shelves, WORKER_ROLE) as connection, pytest.raises(ProgrammingError, match="row-level security"):
         connection.execute(new.values(user_id="ben"))
+
+
+def test_workers_write_the_ledger_of_the_person_who_ordered_and_cannot_change_it(two_shelves: Database) -> None:
+    new = insert(GpuUsage.__table__).values(**RUN, id="new", job_id="of-ann")
+    with acting(two_shelves, WORKER_ROLE) as connection:
+        connection.execute(new.values(user_id="ann"))
+    with acting(two_shelves, WORKER_ROLE) as connection, pytest.raises(ProgrammingError, match="row-level security"):
+        connection.execute(new.values(user_id="ben"))
+    for change in (select(GpuUsage.seconds), update(GpuUsage).values(seconds=0.0), delete(GpuUsage)):
+        with acting(two_shelves, WORKER_ROLE) as connection, pytest.raises(ProgrammingError, match="denied"):
+            connection.execute(change)
+
+
+def test_workers_know_the_roles_of_people_and_nothing_else_of_them(two_shelves: Database) -> None:
+    with acting(two_shelves, WORKER_ROLE) as connection:
+        assert set(connection.execute(select(UserProfile.id, UserProfile.role))) == {
+            ("ann", "member"),
+            ("ben", "member"),
+        }
+    with acting(two_shelves, WORKER_ROLE) as connection, pytest.raises(ProgrammingError, match="denied"):
+        connection.execute(select(UserProfile.password_hash))
 
 
 def test_neither_role_nor_person_outlives_the_transaction(two_shelves: Database) -> None:

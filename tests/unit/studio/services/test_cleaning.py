@@ -26,7 +26,7 @@ class House:
         self.desk, self.folder = desk, folder
         self.storage = MediaStorage(folder.as_uri())
         self.library = LibraryService(desk.database, self.storage)
-        self.uploads = UploadService(desk.database, self.storage)
+        self.uploads = UploadService(desk.database, self.storage, desk.limits)
         self.cleaner = Cleaner(desk.database, self.storage)
 
     def trashed(self, person: Any, days_ago: float, count: int = 1) -> list[str]:

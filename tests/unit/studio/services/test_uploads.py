@@ -25,7 +25,7 @@ def upload_storage(tmp_path: Path) -> MediaStorage:
 
 @pytest.fixture
 def uploads(desk: Any, upload_storage: MediaStorage) -> UploadService:
-    return UploadService(desk.database, upload_storage)
+    return UploadService(desk.database, upload_storage, desk.limits)
 
 
 @pytest.fixture

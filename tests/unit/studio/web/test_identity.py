@@ -16,6 +16,7 @@ from studio.errors import Forbidden, SignInNeeded
 from studio.media.storage import MediaStorage
 from studio.people import Origin, Person, require_scope
 from studio.services.guests import GuestService
+from studio.services.lockout import Lockout
 from studio.services.passwords import Passwords
 from studio.services.people_parts import PeopleParts, build_people
 from studio.web.cookies import CookieRules
@@ -62,7 +63,7 @@ def identity(parts: tuple[Database, PeopleParts], mode: Any = "accounts", extern
         mode=mode,
         sessions=people.sessions,
         api_keys=people.api_keys,
-        guests=GuestService(database, SECRET),
+        guests=GuestService(database, SECRET, Lockout(database)),
         cookies=CookieRules(),
         external=external,
     )
