@@ -461,7 +461,11 @@ def test_anothers_id_is_an_unknown_id_on_every_route(served_studio: ServedStudio
     served_studio.studio.add_person("bob")
     job = finished(web, order(web)["id"])
     project = web.post("/api/projects", json={"name": "Secret"}).json()["id"]
+    webhook = web.post("/api/webhooks", json={"url": "http://127.0.0.1:1024/"}).json()["id"]
+    ping = web.post(f"/api/webhooks/{webhook}/test").json()["id"]
     known = {"job_id": job["id"], "asset_id": job["assets"][0], "project_id": project}
+    known |= {"webhook_id": webhook, "delivery_id": ping}
+    changes = {"project_id": {"name": "a"}, "asset_id": {"rating": 1}, "webhook_id": {"active": False}}
     unknown = dict.fromkeys(known, "0193a1b2-0000-7000-8000-000000000000")
     paths = web.get("/api/openapi.json").json()["paths"]
     paths["/gradio_api/file=asset/{asset_id}.png"] = {"get": {}}
@@ -469,14 +473,15 @@ def test_anothers_id_is_an_unknown_id_on_every_route(served_studio: ServedStudio
     with httpx.Client(base_url=served_studio.url, headers={WHO: "bob"}) as bob:
         for path, operations in paths.items():
             for method in operations if "{" in path and not path.startswith(OF_ACCOUNTS) else ():
-                body = {"json": {"name": "a"} if "project" in path else {"rating": 1}} if method == "patch" else {}
+                change = next((change for name, change in changes.items() if name in path), None)
+                body = {"json": change} if method == "patch" else {}
                 theirs = bob.request(method, path.format(**known), **body)
                 nobodys = bob.request(method, path.format(**unknown), **body)
                 assert (theirs.status_code, theirs.content) == (404, nobodys.content), (method, path)
                 assert nobodys.status_code == 404
                 walked += 1
         assert walked >= 14
-        for path in ("/api/jobs", "/api/assets", "/api/projects"):
+        for path in ("/api/jobs", "/api/assets", "/api/projects", "/api/webhooks", "/api/webhooks/deliveries"):
             assert bob.get(path).json()["items"] == []
         for field, reference in (("image", job["assets"][0]), ("project", project)):
             answers = [
@@ -486,6 +491,8 @@ def test_anothers_id_is_an_unknown_id_on_every_route(served_studio: ServedStudio
             assert [answer.status_code for answer in answers] == [404, 404]
             assert answers[0].content == answers[1].content
     assert web.get(f"/api/assets/{job['assets'][0]}").json()["rating"] is None
+    assert web.get(f"/api/webhooks/{webhook}").json()["active"]
+    web.delete(f"/api/webhooks/{webhook}").raise_for_status()
 
 
 async def test_figures_are_for_admins(resting_studio: SmallStudio, door: httpx.AsyncClient) -> None:
