@@ -27,6 +27,9 @@ from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
 
 LOCAL_PROXY = ("127.0.0.1",)
+SPACE_PROXIES = (*LOCAL_PROXY, "10.0.0.0/8")
+"""A Space is reached through Hugging Face's proxies alone, from a private network. Were they not believed, all visitors
+would share one address, and its limits."""
 OPEN_ANSWERS_GRACE_S = 3
 """How long answers under way may take when the server stops; event streams end by themselves."""
 
@@ -79,7 +82,7 @@ def serve(studio: Studio) -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
-        forwarded_allow_ips=list(settings.trusted_proxies or LOCAL_PROXY),
+        forwarded_allow_ips=list(settings.trusted_proxies or (SPACE_PROXIES if settings.space_id else LOCAL_PROXY)),
         timeout_graceful_shutdown=OPEN_ANSWERS_GRACE_S,
     )
     # uvicorn raises the signal again once it has stopped: a stop that was asked for is a success.

@@ -44,9 +44,11 @@ class Limits:
         What was refused does not count as an order. Raises RateLimited or QuotaExceeded.
         """
         allowed = self._allowances.of(person)
+        most = allowed.pending_jobs
+        if most == 0:
+            raise _nothing("order jobs")
         self._check_gpu(session, person, allowed)
         self._check_room(session, allowed)
-        most = allowed.pending_jobs
         if most is not None:
             waiting = session.scalar(select(func.count(Job.id)).where(Job.status == "pending")) or 0
             if waiting >= most:
@@ -76,7 +78,7 @@ class Limits:
         if most is None:
             return
         if most == 0:
-            raise RateLimited(f"You may send no {what} at present. Ask an admin of this studio.", retry_after_s=3600.0)
+            raise _nothing(f"send {what}")
         rate = RateLimitItemPerMinute(most)
         if self._rates.hit(rate, what, person.id):
             return
@@ -90,6 +92,8 @@ class Limits:
         most = allowed.gpu_minutes
         if most is None:
             return
+        if most == 0:
+            raise _nothing("use the GPU")
         now = now_s(session)
         month = Month.of(now)
         if gpu_seconds(session, person.id, month) >= most * 60:
@@ -128,6 +132,11 @@ def stored_bytes(session: Session) -> int:
     """Originals and uploads of the session's person, the trash included."""
     sums = (session.scalar(select(func.sum(column))) or 0 for column in (Asset.bytes, Upload.bytes))
     return int(sum(sums))
+
+
+def _nothing(what: str) -> QuotaExceeded:
+    """The refusal of somebody to whom an admin allows none of it: no moment is better than another."""
+    return QuotaExceeded(f"You may not {what} at present. Ask an admin of this studio.", retry_after_s=ROOM_RETRY_S)
 
 
 def in_about(seconds: float) -> str:

@@ -15,6 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from studio.database.limit_tables import GpuUsage
 from tests.integration.people import PASSWORD, make_admin, sign_in
 from tests.integration.small_studio import ServedStudio
 from tests.integration.two_people import finished, order, picture, sign_up
@@ -107,8 +108,12 @@ def test_a_rate_says_when_the_next_order_may_come(studio: Three) -> None:
 
 
 def test_no_gpu_time_left_is_429_until_the_month_ends(studio: Three) -> None:
-    finished(studio.ben, order(studio.ben, "a boat"))
-    studio.limit(studio.ben, gpu_minutes=0)
+    studio.limit(studio.ben, gpu_minutes=1)
+    now = time.time()
+    facts = {"job_type": "enhance_prompt", "lane": "qwen", "attempt": 1, "outcome": "completed"}
+    ben = studio.ben.get("/api/me").json()["id"]
+    with studio.served.studio.database.as_system() as session:
+        session.add(GpuUsage(id="a minute", user_id=ben, started_at=now - 60, ended_at=now, seconds=60.0, **facts))
 
     for path, body in (("/api/queue-job", {"prompt": "a boat"}), ("/api/enhance-prompt", {"prompt": "a boat"})):
         refused = studio.ben.post(path, json=body)
@@ -116,6 +121,8 @@ def test_no_gpu_time_left_is_429_until_the_month_ends(studio: Three) -> None:
         assert "They begin anew on 1 " in refused.json()["error"]["message"]
         assert int(refused.headers["retry-after"]) > 0
     studio.limit(studio.ben, gpu_minutes=None)
+    with studio.served.studio.database.as_system() as session:
+        session.delete(session.get_one(GpuUsage, "a minute"))
 
 
 def test_a_held_back_job_starts_when_another_of_its_person_ends(studio: Three) -> None:

@@ -176,10 +176,18 @@ def test_rewritings_and_uploads_have_rates_of_their_own(desk_with):
         assert refused(lambda call=call: call(desk.alice)).code == "rate_limited"
 
 
-def test_somebody_who_may_order_nothing_is_told_whom_to_ask(desk_with):
-    desk = desk_with(orders_per_minute=0)
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("orders_per_minute", "You may not send orders at present. Ask an admin of this studio."),
+        ("pending_jobs", "You may not order jobs at present. Ask an admin of this studio."),
+        ("gpu_minutes", "You may not use the GPU at present. Ask an admin of this studio."),
+    ],
+)
+def test_somebody_who_may_have_nothing_of_it_is_told_whom_to_ask(desk_with, limit, sentence):
+    desk = desk_with(**{limit: 0})
 
-    assert "Ask an admin" in refused(lambda: desk.submit(desk.alice)).message
+    assert refused(lambda: desk.submit(desk.alice)).message == sentence
 
 
 @pytest.mark.parametrize(
