@@ -4,7 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := app.py studio pipelines queue_backend bench tests
 
-.PHONY: run test check format bench bench-full showcase clean
+TEST_PROCESSES ?= 2
+# A file stays in one process, so that its tests share what it starts; files begin in this order.
+SUITE = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	tests/test_architecture.py tests/unit tests/integration tests/faults tests/browser
+
+.PHONY: run test test-postgres check format bench bench-full showcase clean
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "This needs Python 3.11: install it, or name yours with 'make PYTHON=...'."; exit 1; }
@@ -23,12 +28,16 @@ run: $(VENV)/.runtime  ## start the studio on http://127.0.0.1:7860 with the dem
 
 test: $(VENV)/.dev  ## the whole suite, fast tests first, a real browser last
 	@sh tests/ensure_chromium.sh $(BIN)/python
-	$(BIN)/python -m pytest tests/test_architecture.py tests/unit tests/integration tests/faults tests/browser
+	$(SUITE)
+
+test-postgres: $(VENV)/.dev  ## the same suite, with PostgreSQL wherever a test does not name its database
+	@sh tests/ensure_chromium.sh $(BIN)/python
+	TEST_DATABASE=postgresql $(SUITE)
 
 check: $(VENV)/.dev  ## format, lint, types, import arrows
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev  ## write the format and the fixes that are safe

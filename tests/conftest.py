@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,31 @@ from pathlib import Path
 import pytest
 
 from tests.live import StudioServer
-from tests.postgres import DATABASES, PostgresServer, database_of_kind, running_postgres
+from tests.postgres import DATABASES, PostgresServer, database_of_kind, stop_the_server, the_server
 
 
 def pytest_configure() -> None:
-    """Say that there is no current event loop, so that pytest-asyncio does not make one that nobody ever closes."""
+    """Before anything is imported that looks at it.
+
+    There is no current event loop, so that pytest-asyncio does not make one that nobody ever closes. And torch computes
+    with one thread, here and in the workers of every studio: tests keep all cores busy as it is, and threads that spin
+    while they wait for each other then cost several times the work itself.
+    """
     asyncio.set_event_loop(None)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_unconfigure() -> None:
+    """Stop what outlives the fixtures: studios that no fixture started share the PostgreSQL server with those."""
+    stop_the_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_gradio_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Gradio keeps uploads in one folder of the machine; each test process has one of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        yield
 
 
 @pytest.fixture
@@ -42,10 +62,9 @@ def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioSe
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server() -> PostgresServer:
     """One PostgreSQL server for all tests that ask for one."""
-    with running_postgres() as server:
-        yield server
+    return the_server()
 
 
 @pytest.fixture(params=DATABASES)

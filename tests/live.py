@@ -15,15 +15,23 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from gradio_client import Client
+
+from tests.postgres import chosen_database_url
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 90
 JOB_TIMEOUT_S = 180
+CLIENT_TIMEOUT_S = 60
+"""For a request of the Python client, which gives a server 5 s by itself: too little on a machine full of tests."""
 ENDED = {"completed", "failed", "cancelled"}
 
 
 class StudioServer:
-    """`python app.py` as a process of its own with a data folder of its own, which can be killed and started again."""
+    """`python app.py` as a process of its own with a data folder of its own, which can be killed and started again.
+
+    `environment` is added to its settings. Where it names no database, it is one of the kind that the run is for.
+    """
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
@@ -32,10 +40,12 @@ class StudioServer:
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("STUDIO_", "GRADIO_"))}
+        database_url = environment.get("STUDIO_DATABASE_URL") or chosen_database_url()
         self.environment = kept | {
             "STUDIO_PORT": str(self.port),
             "STUDIO_DATA_DIR": str(data_dir),
             "STUDIO_MODELS": "demo",
+            **({"STUDIO_DATABASE_URL": database_url} if database_url else {}),
             **environment,
         }
         self.log_path = data_dir.with_suffix(".log")
@@ -109,6 +119,11 @@ class StudioServer:
 
     def wait_completed(self, job_id: str) -> dict[str, Any]:
         return self.wait_until(job_id, lambda job: job["status"] == "completed")
+
+
+def client_of(url: str, **options: Any) -> Client:
+    """Gradio's Python client of the studio at `url`, with `options` of `Client`."""
+    return Client(url, verbose=False, httpx_kwargs={"timeout": CLIENT_TIMEOUT_S}, **options)
 
 
 def wait_for(ready: Callable[[], bool], timeout_s: float, explain: Callable[[], str] = lambda: "timed out") -> None:

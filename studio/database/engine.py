@@ -14,6 +14,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Double, Engine, create_engine, event, func, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 
 from studio.database import limit_tables, postgres, webhook_tables  # noqa: F401 - who opens a database knows all its tables
@@ -22,12 +23,14 @@ from studio.database.schema import ChangeCounter
 from studio.people import Person, require_scope
 
 SQLITE_BUSY_TIMEOUT_MS = 15_000
-WAL_RETRY_S = 0.01
 """How long a writer waits for the one before it. Writers here take milliseconds; a loaded machine may pause them."""
+WAL_RETRY_S = 0.01
 POOL_SIZE = 20
 MAX_OVERFLOW = 70
 """Together more connections than the threads that call services (AnyIO keeps 40, asyncio 32, Gradio 8 for short calls):
 a thread that holds one may need another, and must not wait for threads that do the same."""
+CLOSE_PATIENCE_S = 5.0
+CLOSE_POLL_S = 0.01
 COUNTER_ROW = 1
 
 
@@ -145,7 +148,12 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. Waits for threads that are in a transaction, for `CLOSE_PATIENCE_S` at most: a task
+        that was cancelled leaves its thread behind, and a connection that comes back later nobody closes."""
+        end = time.monotonic() + CLOSE_PATIENCE_S
+        pool = self._writers.pool
+        while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < end:
+            time.sleep(CLOSE_POLL_S)
         self._writers.dispose()
 
 

@@ -43,8 +43,11 @@ def shown_pictures(page: Page, within: str) -> int:
     return count
 
 
-def test_six_pictures_from_a_prompt_and_again_after_a_restart(page: Page, make_studio: MakeStudio) -> None:
-    server = make_studio()
+def test_six_pictures_from_a_prompt_and_again_after_a_restart(
+    page: Page, database_url: str, make_studio: MakeStudio
+) -> None:
+    """On either kind of database."""
+    server = make_studio(STUDIO_DATABASE_URL=database_url)
     order(page, server.url, PROMPT)
     strip = page.locator(".ov-strip[data-job]").first
     expect(strip).to_contain_text(PROMPT, timeout=20_000)

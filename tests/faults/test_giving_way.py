@@ -30,7 +30,7 @@ PATIENCE_MIN = 5
 
 
 def test_thirty_mixed_jobs_on_a_device_too_small_for_all_families(make_studio: MakeStudio) -> None:
-    server = make_studio(STUDIO_DEVICE_BUDGET_GB=str(BUDGET_GB), OMP_NUM_THREADS="1")
+    server = make_studio(STUDIO_DEVICE_BUDGET_GB=str(BUDGET_GB))
     with watching(server) as most:
         jobs = [
             server.submit(f"a red boat sails left, view {nth}", job_type=job_type, count=1)

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError, AuthenticationError
 
-from tests.live import StudioServer
+from tests.live import StudioServer, client_of
 
 pytestmark = pytest.mark.faults
 ADMIN = "ana@example.org"
@@ -68,11 +68,10 @@ def test_a_password_or_a_key_generates_and_downloads_in_one_name(
     shared_studio: StudioServer, admin: httpx.Client, tmp_path: Path
 ) -> None:
     key = admin.post("/api/keys", json={"name": "notebook", "scopes": ["read", "generate"]}).raise_for_status().json()
-    by_password = Client(shared_studio.url, auth=(ADMIN, PASSWORD), verbose=False, download_files=tmp_path / "one")
-    by_key = Client(
+    by_password = client_of(shared_studio.url, auth=(ADMIN, PASSWORD), download_files=tmp_path / "one")
+    by_key = client_of(
         shared_studio.url,
         headers={"Authorization": f"Bearer {key['token']}"},
-        verbose=False,
         download_files=tmp_path / "two",
     )
     made = {*generated(by_password), *generated(by_key)}
@@ -90,9 +89,9 @@ def test_a_password_or_a_key_generates_and_downloads_in_one_name(
 
 def test_a_wrong_password_raises_authentication_error(shared_studio: StudioServer) -> None:
     with pytest.raises(AuthenticationError):
-        Client(shared_studio.url, auth=(ADMIN, "wrong" + PASSWORD), verbose=False)
+        client_of(shared_studio.url, auth=(ADMIN, "wrong" + PASSWORD))
     with pytest.raises(AuthenticationError):
-        Client(shared_studio.url, verbose=False)
+        client_of(shared_studio.url)
 
 
 def test_without_an_admin_a_link_is_printed_that_makes_one_once(

@@ -67,6 +67,7 @@ from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
 from tests.planners import WeightlessPlanner
+from tests.postgres import chosen_database_url
 from tests.small_catalog import small_catalog
 
 HERE = Path(__file__).parent
@@ -81,9 +82,9 @@ FACTORIES = {"sdxl": "painter:create", "wan": "painter:create", "qwen": "painter
 class SmallStudio:
     """Builds the parts and wires them as bootstrap does. Nothing runs before the app's lifespan.
 
-    Without `database_url` the database is a SQLite file in `folder`. With a `mode` people sign in or are guests, as in
-    the program; without one the header WHO says who acts. `settings` say under which addresses it is reached and who
-    signs in from outside.
+    Without `database_url` the database is of the kind that the run of the tests is for; a SQLite file lies in `folder`.
+    With a `mode` people sign in or are guests, as in the program; without one the header WHO says who acts. `settings`
+    say under which addresses it is reached and who signs in from outside.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class SmallStudio:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings.model_validate({})
-        self.database = Database(database_url or f"sqlite:///{folder / 'studio.db'}")
+        self.database = Database(database_url or chosen_database_url() or f"sqlite:///{folder / 'studio.db'}")
         self.database.migrate()
         self.storage = MediaStorage((folder / "media").as_uri())
         self.catalog = small_catalog()

@@ -17,6 +17,7 @@ from studio.services.guests import GuestService
 from studio.services.lockout import Lockout
 from tests.integration.people import HERE, PASSWORD, visitor
 from tests.integration.small_studio import ServedStudio
+from tests.live import client_of
 
 PNG = b"\x89PNG\r\n"
 
@@ -67,7 +68,7 @@ def listed(client: Client) -> list[str]:
 
 
 def test_a_password_generates_and_downloads(accounts_studio: ServedStudio, member: str, tmp_path: Path):
-    client = Client(accounts_studio.url, auth=(member, PASSWORD), verbose=False, download_files=tmp_path)
+    client = client_of(accounts_studio.url, auth=(member, PASSWORD), download_files=tmp_path)
     assert sorted(painted(client)) == sorted(listed(client))
     client.close()
 
@@ -77,13 +78,13 @@ def test_a_wrong_password_or_none_raises_authentication_error(
     accounts_studio: ServedStudio, auth: tuple[str, str] | None
 ):
     with pytest.raises(AuthenticationError):
-        Client(accounts_studio.url, auth=auth, verbose=False)
+        client_of(accounts_studio.url, auth=auth)
 
 
 def test_a_key_generates_and_downloads_until_it_is_revoked(accounts_studio: ServedStudio, member: str, tmp_path: Path):
     token, key_id = key_of(accounts_studio, member, "read", "generate")
     headers = {"Authorization": f"Bearer {token}"}
-    client = Client(accounts_studio.url, headers=headers, verbose=False, download_files=tmp_path)
+    client = client_of(accounts_studio.url, headers=headers, download_files=tmp_path)
     assert sorted(painted(client)) == sorted(listed(client))
     assert accounts_studio.studio.accounts is not None
     people = accounts_studio.studio.accounts.people
@@ -100,7 +101,7 @@ def test_a_key_revoked_meanwhile_is_told_nothing_more_and_the_job_goes_on(
     assert accounts_studio.studio.accounts is not None
     people, jobs = accounts_studio.studio.accounts.people, accounts_studio.studio.services.jobs
     person = people.accounts.sign_in(member, PASSWORD, HERE)
-    client = Client(accounts_studio.url, headers={"Authorization": f"Bearer {token}"}, verbose=False)
+    client = client_of(accounts_studio.url, headers={"Authorization": f"Bearer {token}"})
     following = client.submit("a slow boat", count=1, api_name="/generate")
     next(iter(following))
     people.api_keys.revoke(person, key_id, HERE)
@@ -113,8 +114,8 @@ def test_a_key_revoked_meanwhile_is_told_nothing_more_and_the_job_goes_on(
 
 
 def test_guests_are_people_of_their_own(guest_studio: ServedStudio, tmp_path: Path):
-    first = Client(guest_studio.url, verbose=False, download_files=tmp_path)
-    second = Client(guest_studio.url, verbose=False, download_files=tmp_path)
+    first = client_of(guest_studio.url, download_files=tmp_path)
+    second = client_of(guest_studio.url, download_files=tmp_path)
     mine = painted(first)
     assert sorted(listed(first)) == sorted(mine)
     assert listed(second) == []
@@ -186,7 +187,7 @@ def test_a_key_that_may_only_read_changes_nothing_through_any_endpoint(
     accounts_studio: ServedStudio, member: str
 ) -> None:
     token, _ = key_of(accounts_studio, member, "read")
-    client = Client(accounts_studio.url, headers={"Authorization": f"Bearer {token}"}, verbose=False)
+    client = client_of(accounts_studio.url, headers={"Authorization": f"Bearer {token}"})
     assert client.predict(api_name="/list_jobs")["items"] == []
     for endpoint, arguments in (
         ("/submit_job", ["a red boat"]),

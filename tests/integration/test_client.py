@@ -15,6 +15,7 @@ from PIL import Image
 
 from studio.ui.calls import FOLLOWERS
 from tests.integration.small_studio import WHO, ServedStudio
+from tests.live import client_of
 from tests.small_catalog import small_catalog
 
 ENDED = {"completed", "failed", "cancelled"}
@@ -22,7 +23,7 @@ ENDED = {"completed", "failed", "cancelled"}
 
 @pytest.fixture
 def client(served_studio: ServedStudio, tmp_path: Path) -> Iterator[Client]:
-    client = Client(served_studio.url, verbose=False, download_files=tmp_path / "downloads")
+    client = client_of(served_studio.url, download_files=tmp_path / "downloads")
     yield client
     client.close()
 
@@ -156,7 +157,7 @@ def test_files_of_this_machine_cannot_be_named_as_pictures(
 def test_everybody_sees_only_their_own(served_studio: ServedStudio, client: Client, tmp_path: Path) -> None:
     served_studio.studio.add_person("erin")
     job, _ = client.predict("a red boat", count=1, api_name="/generate")
-    erin = Client(served_studio.url, verbose=False, headers={WHO: "erin"}, download_files=tmp_path / "erin")
+    erin = client_of(served_studio.url, headers={WHO: "erin"}, download_files=tmp_path / "erin")
     try:
         assert erin.predict(api_name="/list_jobs")["items"] == []
         for endpoint, known in (("/get_job", job["id"]), ("/get_asset", job["assets"][0])):
@@ -170,7 +171,7 @@ def test_everybody_sees_only_their_own(served_studio: ServedStudio, client: Clie
 
 
 def test_strangers_are_told_to_sign_in(served_studio: ServedStudio) -> None:
-    stranger = Client(served_studio.url, verbose=False, headers={WHO: "stranger"})
+    stranger = client_of(served_studio.url, headers={WHO: "stranger"})
     try:
         with pytest.raises(AppError, match=r"unauthorized: Sign in first\."):
             stranger.predict("a red boat", api_name="/generate")

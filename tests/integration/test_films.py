@@ -14,6 +14,7 @@ from gradio_client.exceptions import AppError
 
 from tests.integration.small_studio import WHO, ServedStudio
 from tests.integration.test_rest import error_of, finished, order, picture
+from tests.live import client_of
 from tests.small_catalog import small_catalog
 
 TYPES = sorted(small_catalog().types)
@@ -22,7 +23,7 @@ MP4_MAGIC = b"ftyp"
 
 @pytest.fixture
 def python(served_studio: ServedStudio, tmp_path: Path) -> Iterator[Client]:
-    client = Client(served_studio.url, verbose=False, download_files=tmp_path / "downloads")
+    client = client_of(served_studio.url, download_files=tmp_path / "downloads")
     yield client
     client.close()
 
@@ -48,7 +49,7 @@ def test_every_type_runs_over_rest(web: httpx.Client, job_type: str) -> None:
 
 
 @pytest.mark.parametrize("job_type", TYPES)
-def test_every_type_runs_from_the_python_client(python: Client, job_type: str) -> None:
+def test_every_type_runs_from_the_client_of(python: Client, job_type: str) -> None:
     job, files = python.predict("a boat sails left", job_type, count=1, api_name="/generate")
 
     assert job["status"] == "completed"

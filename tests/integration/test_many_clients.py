@@ -6,16 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gradio_client import Client
-
-from tests.live import StudioServer
+from tests.live import StudioServer, client_of
 
 CLIENTS = 45
 
 
 def test_45_clients_following_at_once_all_get_their_picture(studio_server: StudioServer, tmp_path: Path) -> None:
     def generate(number: int) -> tuple[dict[str, Any], list[str]]:
-        client = Client(studio_server.url, verbose=False, download_files=tmp_path / str(number))
+        client = client_of(studio_server.url, download_files=tmp_path / str(number))
         try:
             job, files = client.predict(f"a green tree, number {number}", count=1, steps=1, api_name="/generate")
         finally:

@@ -16,12 +16,12 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
-from gradio_client import Client
 
 from studio.settings import Settings
 from tests.integration.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuing
 from tests.integration.people import HERE, PASSWORD, make_admin, notice, sign_in, sign_up, visitor
 from tests.integration.small_studio import ServedStudio
+from tests.live import client_of
 
 FRONT_END = "https://front.example"
 BEGIN_AGAIN = "This sign-in began in another browser"
@@ -114,7 +114,7 @@ def test_a_supabase_token_acts_as_its_person_in_the_api_and_for_gradio_client(op
     assert open_place.bearer(again).json()["id"] == found["id"]
     assert open_place.bearer(token, "POST", "/api/projects", json={"name": "Boats"}).status_code == 201
     assert open_place.bearer(token, path="/api/keys").status_code == 403, "a token alone does not administer"
-    client = Client(open_place.url, headers={"Authorization": f"Bearer {token}"}, verbose=False)
+    client = client_of(open_place.url, headers={"Authorization": f"Bearer {token}"})
     assert client.predict(api_name="/list_jobs") is not None
 
 

@@ -8,7 +8,7 @@ import pytest
 from gradio_client import Client
 
 from studio.media.provenance import read_mp4, read_png
-from tests.live import StudioServer
+from tests.live import StudioServer, client_of
 from tests.small_films import probed
 
 PICTURES = ("sdxl_image_fast", "sdxl_image_high", "image_fast", "image_high")
@@ -19,7 +19,7 @@ PROMPT = "a red boat sails left at sunset"
 
 @pytest.fixture(scope="module")
 def python_client(studio_server: StudioServer, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(studio_server.url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+    return client_of(studio_server.url, download_files=tmp_path_factory.mktemp("downloads"))
 
 
 @pytest.mark.parametrize("job_type", [*PICTURES, *FILMS, *ENHANCED])

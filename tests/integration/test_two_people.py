@@ -30,6 +30,7 @@ from tests.integration.two_people import (
     two_people,
 )
 from tests.integration.walked_routes import EXCUSED, STEPS, WALKED_ELSEWHERE, Kind, Step, routes_of
+from tests.live import client_of
 from tests.postgres import DATABASES, database_of_kind
 
 VALUES = ["a red boat", "sdxl_image_fast", "", None, None, None, None, -1, 1, None, None, None, None]
@@ -66,7 +67,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def bens_client(pair: TwoPeople, tmp_path: Path) -> Iterator[Client]:
     """Ben by the Python client."""
-    client = Client(pair.served.url, verbose=False, auth=("ben@example.org", PASSWORD), download_files=tmp_path)
+    client = client_of(pair.served.url, auth=("ben@example.org", PASSWORD), download_files=tmp_path)
     yield client
     client.close()
 

@@ -13,10 +13,6 @@ from pipelines.contract import GenerationRequest
 
 @pytest.fixture(scope="session")
 def tiny_pipe() -> Any:
-    import torch
-
-    # Tensors this small lose more to waiting for a second thread than they gain from it.
-    torch.set_num_threads(1)
     from tests.unit.pipelines.tiny_sdxl import build
 
     return build()
@@ -84,9 +80,6 @@ def vace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _saved_wan(builder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    torch.set_num_threads(1)
     from tests.unit.pipelines import tiny_wan
 
     folder = tmp_path_factory.mktemp("checkpoints") / builder.replace("build", "wan")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import select, text
 
@@ -44,11 +47,34 @@ def test_connections_are_set_up_for_several_processes(sqlite_database: Database)
     assert values == ["wal", 1]
 
 
+def test_closing_waits_for_the_transactions_of_other_threads(database: Database):
+    inside, may_end = threading.Event(), threading.Event()
+    connections: list[Any] = []
+
+    def look() -> None:
+        with database.as_system(write=False) as session:
+            connections.append(session.connection().connection.driver_connection)
+            inside.set()
+            may_end.wait(20)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert inside.wait(20)
+    ending = threading.Timer(0.2, may_end.set)
+    ending.start()
+    database.close()
+    looking.join()
+    ending.join()
+
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        connections[0].execute("SELECT 1")
+
+
 def test_every_thread_that_calls_a_service_can_hold_a_session_and_open_another(database: Database):
     # AnyIO keeps 40 threads, asyncio 32 at most, Gradio 8 for short calls. The figures of the queue are read inside
     # the session that reads the jobs: with fewer connections than threads, all could wait for each other.
     threads = 80
-    all_hold_one = threading.Barrier(threads, timeout=20)
+    all_hold_one = threading.Barrier(threads, timeout=60)
     done: list[int] = []
 
     def look() -> None:
