@@ -38,6 +38,7 @@ from studio.services.gpu_ledger import Price
 from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
+from studio.services.legs import Workbench
 from studio.services.library import LibraryService
 from studio.services.limit_parts import LimitParts, build_limits
 from studio.services.lockout import Lockout
@@ -47,16 +48,19 @@ from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
+from studio.services.studio_works import StudioWorks
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.services.webhooks.destinations import Destinations
 from studio.services.webhooks.parts import Webhooks, build_webhooks
+from studio.services.worker_reports import WorkerReports
 from studio.settings import Settings
 from studio.web.client_uploads import ClientUploads, gradio_folder
 from studio.web.cookies import CookieRules
 from studio.web.dependencies import AccountDoors
 from studio.web.identity import Identity
 from studio.web.outside import build_outside
+from studio.web.worker_door import WorkerDoor, build_worker_door
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class Studio:
     storage: MediaStorage
     client_uploads: ClientUploads
     doors: AccountDoors | None = None
+    workers: WorkerDoor | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -175,9 +180,7 @@ def build(settings: Settings) -> Studio:
     tickets = GradioTicketQueue(secret)
     announcer = Announcer(tickets, feed, ground.webhooks.dispatcher)
     leases = JobLeases(database, this_process(), lane_workers=lanes)
-    execution = Execution(
-        leases=leases,
-        runs=ground.runs,
+    bench = Workbench(
         delivery=Delivery(storage, VERSION),
         references=ground.uploads,
         catalog=ground.catalog,
@@ -185,6 +188,7 @@ def build(settings: Settings) -> Studio:
         scratch_root=ground.scratch,
         announcer=announcer,
     )
+    execution = Execution(leases=leases, runs=ground.runs, **bench)
     jobs = JobService(
         database,
         ground.catalog,
@@ -211,6 +215,7 @@ def build(settings: Settings) -> Studio:
         storage=storage,
         client_uploads=client_uploads,
         doors=doors,
+        workers=build_worker_door(settings.worker_secret, database, bench),
     )
 
 
@@ -266,7 +271,8 @@ def _doors(settings: Settings, ground: _Ground, jobs: JobService, client_uploads
         cookies=CookieRules.from_settings(settings),
         external=outside.supabase,
     )
-    return AccountDoors(identity=identity, people=people, signup=settings.signup, outside=outside)
+    works = StudioWorks(ground.database, ground.catalog, jobs, LibraryService(ground.database, ground.storage))
+    return AccountDoors(identity=identity, people=people, studio_works=works, signup=settings.signup, outside=outside)
 
 
 def _chores(ground: _Ground, doors: AccountDoors | None) -> Callable[[], None]:
@@ -276,6 +282,7 @@ def _chores(ground: _Ground, doors: AccountDoors | None) -> Callable[[], None]:
     def clean() -> None:
         cleaner.clean()
         ground.webhooks.deliveries.forget_old()
+        WorkerReports(ground.database).forget_old()
         if doors is not None:
             doors.people.tidier.tidy()
 

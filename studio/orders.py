@@ -46,21 +46,21 @@ class Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
-    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
-    job_type: str = DEFAULT_JOB_TYPE
-    negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARS)
-    width: int | None = None
-    height: int | None = None
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS, description="what it should show")
+    job_type: str = Field(DEFAULT_JOB_TYPE, description="one of GET /api/job-types")
+    negative_prompt: str = Field("", max_length=MAX_PROMPT_CHARS, description="what it should not show")
+    width: int | None = Field(None, description="pixels, as the type's checkpoint can make them")
+    height: int | None = Field(None, description="pixels, as the type's checkpoint can make them")
     steps: int | None = Field(None, ge=1, le=MAX_STEPS)
-    guidance: float | None = Field(None, ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)
-    seed: int = Field(RANDOM_SEED, ge=RANDOM_SEED, le=MAX_SEED)
-    count: int | None = Field(None, ge=1)
+    guidance: float | None = Field(None, ge=0, le=MAX_GUIDANCE, allow_inf_nan=False, description="guidance scale")
+    seed: int = Field(RANDOM_SEED, ge=RANDOM_SEED, le=MAX_SEED, description="-1 for a new one")
+    count: int | None = Field(None, ge=1, description="pictures of one job")
     scheduler: str | None = None
-    image: str | None = Field(None, max_length=64)
-    mask: str | None = Field(None, max_length=64)
-    strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    frames: int | None = Field(None, ge=1)
-    project: str | None = Field(None, max_length=64)
+    image: str | None = Field(None, max_length=64, description="id of an upload or asset to start from")
+    mask: str | None = Field(None, max_length=64, description="id of an upload or asset: white is repainted")
+    strength: float | None = Field(None, gt=0, le=1, allow_inf_nan=False, description="how much is redrawn")
+    frames: int | None = Field(None, ge=1, description="length of a film")
+    project: str | None = Field(None, max_length=64, description="id of a project to put it in")
     webhook_url: str | None = Field(None, min_length=1, max_length=MAX_URL_CHARS)
 
     @classmethod

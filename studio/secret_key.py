@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from contextlib import suppress
@@ -9,6 +10,9 @@ from pathlib import Path
 
 FILE_NAME = "secret.key"
 KEY_BYTES = 32
+WEBHOOK_PREFIX = "whsec_"
+MIN_WEBHOOK_BYTES = 24
+"""What the specification of Standard Webhooks asks for."""
 
 
 def secret_key(data_dir: Path) -> str:
@@ -20,6 +24,15 @@ def secret_key(data_dir: Path) -> str:
     with suppress(FileExistsError):
         _make(path)
     return path.read_text(encoding="ascii").strip()
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether `text` is a secret as Standard Webhooks writes one, and long enough to hold: whsec_ and base64."""
+    prefix, encoded = text[: len(WEBHOOK_PREFIX)], text[len(WEBHOOK_PREFIX) :]
+    try:
+        return prefix == WEBHOOK_PREFIX and len(base64.b64decode(encoded, validate=True)) >= MIN_WEBHOOK_BYTES
+    except ValueError:
+        return False
 
 
 def _make(path: Path) -> None:

@@ -55,7 +55,9 @@ def web_app(studio: Studio, stopping: Stopping) -> FastAPI:
     app = create_app(
         studio.services,
         STATIC_DIR,
-        parts=WebParts(storage=studio.storage, vitals=vitals, stopping=stopping, accounts=studio.doors),
+        parts=WebParts(
+            storage=studio.storage, vitals=vitals, stopping=stopping, accounts=studio.doors, workers=studio.workers
+        ),
         policy=policy,
         version=VERSION,
         lifespan=lifespan,

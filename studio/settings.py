@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from pipelines.acceleration import AttentionSwitch, CacheSwitch, CompileSwitch, DtypeSwitch
+from studio.secret_key import is_webhook_secret
 
 SPACE_DATA_DIR = Path("/data")
 """Where a Hugging Face Space mounts its persistent storage."""
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
         False, description="the project lets nobody in whose address is not confirmed"
     )
     secret_key: SecretStr | None = Field(None, min_length=16, description="signs sessions, links and webhooks")
+    worker_secret: SecretStr | None = Field(None, description="signs what workers on other machines report")
     trusted_proxies: CommaList = Field((), description="addresses of proxies whose X-Forwarded-For is believed")
     data_dir: Path | None = Field(None, description="database, media, logs and scratch files")
     database_url: str | None = Field(None, description="SQLAlchemy URL of the database")
@@ -117,6 +119,17 @@ class Settings(BaseSettings):
         safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
         if value and not (parts.hostname and safe):
             raise ValueError("This is to be an https address: whoever answers there says who people are.")
+        return value
+
+    @field_validator("worker_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not is_webhook_secret(value.get_secret_value()):
+            raise ValueError(
+                '"whsec_" and the base64 of 24 bytes or more is needed. Make one with: '
+                'python -c "import base64, secrets; '
+                "print('whsec_' + base64.b64encode(secrets.token_bytes(32)).decode())\""
+            )
         return value
 
     @model_validator(mode="after")

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 
-from studio.database import limit_tables, postgres, webhook_tables  # noqa: F401 - who opens a database knows all its tables
+# Whoever opens a database knows all its tables.
+from studio.database import limit_tables, postgres, webhook_tables, worker_tables  # noqa: F401
 from studio.database.isolation import PERSON_ID, READ_ONLY, ROLE, isolate
 from studio.database.schema import ChangeCounter
 from studio.people import Person, require_scope

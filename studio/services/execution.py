@@ -17,12 +17,11 @@ from pipelines.contract import GenerationRequest, Progress, Stage
 from queue_backend.errors import RunFailed, WorkerLost
 from queue_backend.mailbox import OnProgress
 from studio.catalog import Catalog, JobType
-from studio.errors import InvalidInput
-from studio.media.storage import MAX_ENCODED_FILM_BYTES
-from studio.orders import cost_s, leg_span
+from studio.orders import leg_span
 from studio.services.announcing import Announcer
 from studio.services.failures import public_failure
-from studio.services.leases import Claim, FinishedLeg, JobLeases, LeaseLost
+from studio.services.leases import Claim, JobLeases, LeaseLost
+from studio.services.legs import finished_leg, kind_of, request_facts
 from studio.services.relay import Relay
 
 if TYPE_CHECKING:
@@ -130,12 +129,12 @@ class Execution:
         relay = Relay(self._leases, claim, self._announcer.poke, lambda: self._planned.cancel(claim.lease_token))
         try:
             async with self._scratch(claim) as scratch, self._relaying(claim, relay):
-                kind = self._kind(claim)
+                kind = kind_of(claim, self._catalog)
                 next_lane = kind.lane_after(claim.lane)
                 if next_lane is None:
                     await self._generate_and_deliver(claim, kind, scratch, relay)
                 else:
-                    await self._rewrite_and_pass_on(claim, kind, next_lane, relay)
+                    await self._rewrite_and_pass_on(claim, kind, relay)
         except asyncio.CancelledError:
             log.info("Job %s is given back, since the studio stops.", claim.job_id)
             await self._write(claim, self._leases.hand_back, claim)
@@ -146,7 +145,7 @@ class Execution:
         except Exception as error:
             await self._record_failure(claim, relay, error)
 
-    async def _rewrite_and_pass_on(self, claim: Claim, kind: JobType, next_lane: str, relay: Relay) -> None:
+    async def _rewrite_and_pass_on(self, claim: Claim, kind: JobType, relay: Relay) -> None:
         """The first leg: its answer goes to the row, and the job to the lane of its engine."""
         request = self._rewriting.request(claim.job_id, claim.prompt, kind.kind)
         report = await self._reporting(claim, kind, relay)
@@ -156,17 +155,11 @@ class Execution:
         await relay.flush(renew=True)
         if await self._has_ended(claim, relay):
             return
-        enhanced, note = self._rewriting.settle(result, claim.prompt, claim.negative_prompt)
-        leg = FinishedLeg(
-            enhanced_prompt=enhanced,
-            receipt={**result.receipt, "note": note},
-            timings=_timings(relay.timings, result.timings_s),
-            next_lane=next_lane,
-            next_cost_s=cost_s(kind, claim.config, self._catalog.rules(kind), next_lane),
-        )
+        timings = _timings(relay.timings, result.timings_s)
+        leg = finished_leg(claim, result, timings, self._catalog, self._rewriting)
         await asyncio.to_thread(self._leases.pass_on, claim, leg)
-        log.info("Job %s goes on to lane %s.", claim.job_id, next_lane)
-        self._announcer(next_lane)
+        log.info("Job %s goes on to lane %s.", claim.job_id, leg.next_lane)
+        self._announcer(leg.next_lane)
 
     async def _generate_and_deliver(self, claim: Claim, kind: JobType, scratch: Path, relay: Relay) -> None:
         request = await asyncio.to_thread(self._request, claim, kind, scratch)
@@ -202,12 +195,6 @@ class Execution:
             await asyncio.to_thread(self._leases.cancelled, claim)
         return relay.cancel_requested
 
-    def _kind(self, claim: Claim) -> JobType:
-        kind = self._catalog.types.get(claim.type)
-        if kind is None:
-            raise InvalidInput(f"This studio does not make {claim.type} any more.")
-        return kind
-
     def _request(self, claim: Claim, kind: JobType, scratch: Path) -> GenerationRequest:
         config = claim.config
         reference, mask = (
@@ -216,23 +203,10 @@ class Execution:
         )
         is_film = reference is not None and reference.suffix == ".mp4"
         return GenerationRequest(
-            job_id=claim.job_id,
-            quality=kind.quality,
-            prompt=claim.enhanced_prompt or claim.prompt,
-            negative_prompt=claim.negative_prompt,
-            width=config.width,
-            height=config.height,
-            steps=config.steps,
-            guidance=config.guidance,
-            seeds=config.seeds,
-            scheduler=config.scheduler,
+            **request_facts(claim, kind),
             image=None if is_film else reference,
             mask=mask,
             video=reference if is_film else None,
-            strength=config.strength,
-            frames=config.frames or 1,
-            fps=config.fps,
-            max_bytes=MAX_ENCODED_FILM_BYTES,
             scratch=scratch,
         )
 

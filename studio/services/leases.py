@@ -21,7 +21,7 @@ from studio.database.engine import Database, db_now, next_revision, take_turns
 from studio.database.schema import Job, Lane, new_id
 from studio.orders import JobConfig
 from studio.services import transitions
-from studio.services.owners import is_dead
+from studio.services.owners import REMOTE_WORKER, is_dead
 from studio.services.recording import NewAsset, asset_of, parent_of
 from studio.services.running_caps import CLAIM_LOCK, RunningCaps
 from studio.services.turns import next_turn
@@ -129,7 +129,7 @@ class JobLeases:
                     return None
                 self._begin(session, job)
                 try:
-                    return _claim(job)
+                    return claim_of(job)
                 except ValidationError:
                     # Ordered by another version: it must not stand in the way of those behind it.
                     log.exception("Job %s cannot be read by this version.", job.id)
@@ -292,7 +292,8 @@ class JobLeases:
 
     def _idle_lanes_with_work(self, session: Session) -> set[str]:
         waiting = select(Job.lane).where(*self._startable())
-        running = select(Job.lane, func.count()).where(Job.status == "processing").group_by(Job.lane)
+        here = Job.status == "processing", Job.lease_owner != REMOTE_WORKER
+        running = select(Job.lane, func.count()).where(*here).group_by(Job.lane)
         busy = dict(session.execute(running).all())
         return {
             lane for lane in session.scalars(waiting.distinct()) if busy.get(lane, 0) < self._lane_workers.get(lane, 1)
@@ -327,7 +328,8 @@ def _locked(session: Session, *which: ColumnElement[bool]) -> Sequence[Job]:
     return session.scalars(select(Job).where(*which).order_by(Job.id).with_for_update()).all()
 
 
-def _claim(job: Job) -> Claim:
+def claim_of(job: Job) -> Claim:
+    """The claim of the attempt that holds `job`. Raises ValidationError for what another version wrote differently."""
     return Claim(
         job_id=job.id,
         lease_token=job.lease_token or "",

@@ -7,6 +7,8 @@ import socket
 
 import psutil
 
+REMOTE_WORKER = "remote worker:0:0"
+"""The owner of leases of workers on other machines: no host is called so, and only their leases' time ends them."""
 START_TOLERANCE_S = 1.0
 """Start times of one process read twice agree to within a clock tick; a reused process id differs by more."""
 

@@ -32,6 +32,11 @@ class ProjectService:
             query = select(Project, kept.scalar_subquery()).order_by(func.lower(Project.name), Project.id)
             return [_json(project, count) for project, count in session.execute(query)]
 
+    def get(self, person: Person, project_id: str) -> dict[str, Any]:
+        """One project. Raises NotFound."""
+        with self._database.as_person(person, write=False) as session:
+            return _json(_project(session, project_id), _assets_in(session, project_id))
+
     def create(self, person: Person, name: str) -> dict[str, Any]:
         """Make a project. Raises InvalidInput for the name, Conflict for one that exists."""
         tidy = _tidy(name)
@@ -51,13 +56,18 @@ class ProjectService:
             project = _project(session, project_id)
             project.name = tidy
             _flush(session, tidy)
-            kept = select(func.count(Asset.id)).where(Asset.project_id == project_id, Asset.trashed_at.is_(None))
-            return _json(project, session.scalar(kept) or 0)
+            return _json(project, _assets_in(session, project_id))
 
     def delete(self, person: Person, project_id: str) -> None:
         """Remove a project. Its jobs and assets stay, without one. Raises NotFound."""
         with self._database.as_person(person) as session:
             session.delete(_project(session, project_id))
+
+
+def _assets_in(session: Session, project_id: str) -> int:
+    """How many of its assets are outside the trash."""
+    kept = select(func.count(Asset.id)).where(Asset.project_id == project_id, Asset.trashed_at.is_(None))
+    return session.scalar(kept) or 0
 
 
 def _json(project: Project, assets: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +13,7 @@ from studio.database.engine import Database, db_now
 from studio.database.schema import Asset, Upload, new_id
 from studio.errors import NotFound, StorageFailed, StorageFull
 from studio.media.pictures import open_picture
-from studio.media.storage import MediaStorage, upload_key
+from studio.media.storage import MP4, PNG, MediaStorage, upload_key
 from studio.people import Person
 from studio.services.limits import Limits
 
@@ -58,6 +59,15 @@ class UploadService:
             )
         return {"id": upload_id, "width": picture.width, "height": picture.height, "url": f"/media/{upload_id}"}
 
+    def mime_type(self, person_id: str, media_id: str) -> str:
+        """The media type of that person's upload or asset. Raises NotFound."""
+        return _mime_type(self._storage_key(person_id, media_id))
+
+    def stream_for(self, person_id: str, media_id: str) -> tuple[str, Iterator[bytes]]:
+        """Media type and content of that person's upload or asset. Raises NotFound, StorageFailed."""
+        key = self._storage_key(person_id, media_id)
+        return _mime_type(key), self._storage.stream(key)
+
     def path_for(self, person_id: str, media_id: str, scratch: Path) -> Path:
         """The upload or asset `media_id` of that person as a file in `scratch`, an existing private folder. It ends in
         .png, or in .mp4 for a film.
@@ -87,3 +97,7 @@ class UploadService:
                 if key is not None:
                     return key
         raise NotFound("There is no such picture or film.", field="image")
+
+
+def _mime_type(key: str) -> str:
+    return (MP4 if key.endswith(".mp4") else PNG).mime_type

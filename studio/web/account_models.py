@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from studio.services.api_keys import MAX_LIFE_DAYS
 from studio.web.models import Answer, refuse_nul
 
 Role = Literal["member", "admin"]
@@ -26,7 +27,9 @@ class NewKey(_Body):
 
     name: str = Field(min_length=1, max_length=80)
     scopes: list[ScopeName] = Field(default=["read", "generate"], min_length=1, description="what it is good for")
-    expires_in_days: float | None = Field(default=90, gt=0, description="null for a key that does not end by itself")
+    expires_in_days: float | None = Field(
+        default=90, gt=0, le=MAX_LIFE_DAYS, description="null for a key that does not end by itself"
+    )
 
 
 class NewInvitation(_Body):
@@ -59,8 +62,8 @@ class MeAnswer(Answer):
     id: str
     email: str | None
     display_name: str
-    role: str = Field(description="member, admin or guest")
-    scopes: list[str] = Field(description="what this session or key is good for")
+    role: Literal["member", "admin", "guest"]
+    scopes: list[ScopeName] = Field(description="what this session or key is good for")
     signed_in: bool = Field(description="whether a session asks, which can be ended, and no key, guest or local person")
 
 
@@ -78,7 +81,7 @@ class KeyAnswer(Answer):
     id: str
     name: str
     prefix: str = Field(description="how the key begins, to tell it from others")
-    scopes: list[str]
+    scopes: list[ScopeName]
     created_at: str
     expires_at: str | None
     expired: bool

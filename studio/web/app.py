@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 from studio.services.container import Services
 from studio.web.dependencies import WebParts
-from studio.web.errors import LastResort, add_error_handlers, plain_error
-from studio.web.identity import Identity
+from studio.web.errors import SENTENCES, LastResort, add_error_handlers, plain_error
 from studio.web.mcp.door import PATH as MCP_PATH
 from studio.web.mcp.door import McpDoor
 from studio.web.models import ErrorAnswer
+from studio.web.openapi import DescribedApp
 from studio.web.routes import (
     account_pages,
     accounts,
@@ -31,9 +31,11 @@ from studio.web.routes import (
     outside,
     people_pages,
     sign_in,
+    studio_works,
     system,
     webhook_pages,
     webhooks,
+    workers,
 )
 from studio.web.security import AnswerHeaders, BodyRules, BrowserPolicy, DoorGuard
 from studio.web.static import OwnFiles
@@ -42,7 +44,14 @@ from studio.web.visitors import Visitors
 TITLE = "OurVidz Studio"
 DESCRIPTION = "Order pictures, follow them, find them again. Errors are {error: {code, message, field?}}."
 OWN_PREFIXES = ("/api", "/media", MCP_PATH)
-"""Everything under these is ours: an unknown address answers in our form and never reaches Gradio."""
+OWN_ADDRESSES = (
+    *OWN_PREFIXES,
+    *(f"{prefix}/{{rest:path}}" for prefix in OWN_PREFIXES),
+    "/healthz",
+    "/readyz",
+    "/metrics",
+)
+"""These are ours: what no route takes is answered in our form and never reaches Gradio."""
 ROUTERS = (
     jobs.router,
     library.router,
@@ -52,6 +61,7 @@ ROUTERS = (
     keys.router,
     limits.router,
     admin.router,
+    studio_works.router,
     system.router,
     sign_in.router,
     outside.router,
@@ -60,8 +70,6 @@ ROUTERS = (
     webhooks.router,
     webhook_pages.router,
 )
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -79,7 +87,8 @@ def create_app(
     Mount Gradio afterwards at "/": routes registered here win over its own.
     """
     assistants = McpDoor(services, parts, version)
-    app = FastAPI(
+    app = DescribedApp(
+        has_accounts=parts.accounts is not None,
         title=TITLE,
         description=DESCRIPTION,
         version=version,
@@ -87,20 +96,20 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
+        responses={500: {"model": ErrorAnswer}},
     )
     app.state.services = services
     app.state.parts = parts
     app.state.policy = policy
     add_error_handlers(app)
-    for router in ROUTERS:
+    routers = ROUTERS if parts.workers is None else (*ROUTERS, workers.router)
+    for router in routers:
         app.include_router(router)
     app.router.routes.extend(assistants.routes())
     app.router.routes.append(OwnFiles("/static", static_dir))
-    for prefix in OWN_PREFIXES:
-        app.add_api_route(prefix, _nothing_here, methods=list(METHODS), include_in_schema=False)
-        app.add_api_route(prefix + "/{rest:path}", _nothing_here, methods=list(METHODS), include_in_schema=False)
-    _add_guards(app, policy, parts.accounts.identity if parts.accounts else None)
+    for address in OWN_ADDRESSES:
+        app.router.routes.append(Route(address, _NothingHere(routers)))
+    _add_guards(app, policy, parts)
     return app
 
 
@@ -115,12 +124,12 @@ def _with(assistants: McpDoor, lifespan: Lifespan | None) -> Lifespan:
     return both
 
 
-def _add_guards(app: FastAPI, policy: BrowserPolicy, identity: Identity | None) -> None:
+def _add_guards(app: FastAPI, policy: BrowserPolicy, parts: WebParts) -> None:
     """The middleware, innermost first."""
     app.add_middleware(LastResort)
-    app.add_middleware(BodyRules)
-    if identity is not None:
-        app.add_middleware(Visitors, identity=identity)
+    app.add_middleware(BodyRules, deliveries_at=None if parts.workers is None else workers.PATH)
+    if parts.accounts is not None:
+        app.add_middleware(Visitors, identity=parts.accounts.identity)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(policy.origins),
@@ -133,15 +142,18 @@ def _add_guards(app: FastAPI, policy: BrowserPolicy, identity: Identity | None) 
     app.add_middleware(AnswerHeaders, policy=policy)
 
 
-async def _nothing_here(request: Request) -> JSONResponse:
-    """404, or 405 for an address of ours that answers other methods."""
-    allowed: set[str] = {"POST"} if request.url.path.rstrip("/") == MCP_PATH else set()
-    for route in (route for router in ROUTERS for route in router.routes):
-        match, _ = route.matches(request.scope)
-        if match is Match.PARTIAL:
-            allowed.update(getattr(route, "methods", None) or ())
-    if allowed:
-        return plain_error(
-            405, "This address does not answer that method.", headers={"Allow": ", ".join(sorted(allowed))}
-        )
-    return plain_error(404, "There is nothing at this address.")
+class _NothingHere:
+    """Answers every method with 404, or with 405 at an address of ours that answers others."""
+
+    def __init__(self, routers: Iterable[APIRouter]) -> None:
+        every = [route for router in routers for route in router.routes]
+        self._routes = [route for route in every if isinstance(route, Route)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed: set[str] = {"POST"} if scope["path"].rstrip("/") == MCP_PATH else set()
+        partly = [route for route in self._routes if route.matches(scope)[0] is Match.PARTIAL]
+        for route in partly:
+            if route.path == partly[0].path:  # not what an address with a name in its place would answer
+                allowed.update(route.methods or ())
+        status, headers = (405, {"Allow": ", ".join(sorted(allowed))}) if allowed else (404, None)
+        await plain_error(status, SENTENCES[status], headers=headers)(scope, receive, send)

@@ -22,6 +22,8 @@ from studio.web.vitals import Vitals
 
 if TYPE_CHECKING:
     from studio.services.people_parts import PeopleParts
+    from studio.services.studio_works import StudioWorks
+    from studio.web.worker_door import WorkerDoor
 
 HASHING_THREADS = 4
 """Threads that may wait for password hashes at once. A flood of sign-ins waits for these, and not for the threads by
@@ -34,6 +36,7 @@ class AccountDoors:
 
     identity: Identity
     people: PeopleParts
+    studio_works: StudioWorks
     signup: str
     outside: OutsideDoors | None = None
     hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HASHING_THREADS))
@@ -46,12 +49,14 @@ class AccountDoors:
 
 @dataclass(frozen=True, kw_only=True)
 class WebParts:
-    """What the routes use besides the services. `accounts` is None in local mode, which has one person."""
+    """What the routes use besides the services. `accounts` is None in local mode, which has one person; `workers` where
+    no worker of another machine may knock."""
 
     storage: MediaStorage
     vitals: Vitals
     stopping: Stopping
     accounts: AccountDoors | None = None
+    workers: WorkerDoor | None = None
 
 
 async def services_of(request: Request) -> Services:
@@ -116,5 +121,5 @@ async def administrator(person: Acting) -> Person:
 AccountsOf = Annotated[AccountDoors, Depends(accounts_of)]
 Holder = Annotated[Person, Depends(account_holder)]
 Administrator = Annotated[Person, Depends(administrator)]
-Limit = Annotated[int, Query(description="items a page, 1 to 200")]
+Limit = Annotated[int, Query(description="items a page", ge=1, le=200)]
 Cursor = Annotated[str | None, Query(description="`next` of the page before", max_length=200)]

@@ -28,6 +28,7 @@ CODES = {
     409: "conflict",
     413: "invalid_input",
     415: "invalid_input",
+    416: "invalid_input",
     422: "invalid_input",
     429: RateLimited.code,
     503: "unavailable",

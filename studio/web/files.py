@@ -13,6 +13,8 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from studio.web.errors import plain_error
+
 OpenRange = Callable[[int, int], Iterator[bytes]]
 """Reads the bytes [start, end) of a file in chunks."""
 
@@ -95,7 +97,7 @@ async def file_answer(request: Request, file: StoredFile, *, cache_control: str,
         part = parse_range(wanted, file.size_bytes)
     except RangeNotSatisfiable:
         refusal = {"Content-Range": f"bytes */{file.size_bytes}", "Accept-Ranges": "bytes"}
-        return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=refusal)
+        return plain_error(416, f"The file has {file.size_bytes} bytes; the range lies outside.", headers=refusal)
     start, end = part or (0, file.size_bytes)
     status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
     headers["Content-Length"] = str(end - start)

@@ -10,12 +10,14 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipelines.contract import Stage
 from studio.catalog import MAX_PROMPT_CHARS
 from studio.orders import Order
 from studio.services.library import AssetChange
 from studio.services.projects import MAX_NAME_CHARS
 
 ItemT = TypeVar("ItemT")
+JobStatus = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
 
 class OrderBody(Order):
@@ -111,22 +113,25 @@ class JobAnswer(Answer):
     id: str
     type: str
     lane: str = Field(description="where it is now: an enhanced job goes through qwen, then wan")
-    status: str
-    stage: str
+    status: JobStatus
+    stage: Stage
     prompt: str
     negative_prompt: str
     enhanced_prompt: str | None
     note: str | None = Field(description="what its person should know, such as why a rewriting was not used")
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(description="the order with every default filled in")
     user_id: str
     project_id: str | None
     attempt: int
     created_at: str
     started_at: str | None
     finished_at: str | None
+    cancel_requested: bool
     progress: JobProgress
-    timings: dict[str, Any]
+    preview_url: str | None = Field(description="the latest preview of a running job, where there is one")
+    timings: dict[str, float] = Field(description="seconds by stage, such as denoising_s")
     usage: JobUsage
+    receipt: dict[str, Any] | None = Field(description="how it was made: checkpoint, precision, plan, memory")
     error: JobFailure | None
     assets: list[str] = Field(description="ids of the finished assets, in order")
 
@@ -139,8 +144,8 @@ class AssetAnswer(Answer):
     user_id: str
     project_id: str | None
     parent_id: str | None
-    kind: str
-    mime_type: str
+    kind: Literal["image", "video"]
+    mime_type: Literal["image/png", "video/mp4"]
     width: int
     height: int
     frames: int | None
@@ -161,6 +166,7 @@ class AssetAnswer(Answer):
     url: str
     thumbnail_url: str
     preview_url: str | None = Field(description="a few moving frames of a film; null for a picture")
+    download_url: str
 
 
 class FactDifference(Answer):
@@ -209,6 +215,40 @@ class Page(Answer, Generic[ItemT]):
 class ProjectAnswer(Answer):
     id: str
     name: str
+    created_at: str
+    assets: int = Field(description="how many are in it, without those in the trash")
+
+
+class JobTypeAnswer(Answer):
+    """One row of the catalog."""
+
+    type: str = Field(description="an order's job_type")
+    label: str
+    description: str
+    kind: Literal["image", "video"]
+    mime_type: str
+    quality: str
+    engine: str
+    lanes: list[str] = Field(description="in the order in which its jobs pass through them")
+    bucket: str
+    expected_s: float
+    starts_from: list[str] = Field(description="text, image, video: what the checkpoint in use can begin with")
+    takes_mask: bool
+    schedulers: list[str]
+    defaults: dict[str, Any]
+    limits: dict[str, Any]
+    aspects: dict[str, list[int]] = Field(description="width and height in pixels by shape")
+
+
+class ReadyAnswer(Answer):
+    ready: bool
+    failing: list[str] = Field(description="what does not answer")
+
+
+class SystemAnswer(Answer):
+    workers: list[dict[str, Any]]
+    devices: list[dict[str, Any]]
+    waiting: dict[str, int] = Field(description="waiting jobs by lane")
 
 
 class UploadAnswer(Answer):

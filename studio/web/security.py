@@ -14,8 +14,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from studio.catalog import MAX_PICTURES
 from studio.errors import Forbidden, InvalidInput, StudioError, TooLarge, UnsupportedMedia
 from studio.media.pictures import MAX_UPLOAD_BYTES
+from studio.media.storage import MP4, PNG
 from studio.settings import Settings
 from studio.web.content_security import own_page_policy
 from studio.web.errors import error_response
@@ -29,6 +31,9 @@ UPLOAD_PATH = "/api/uploads"
 JSON_PATHS = ("/api/", "/mcp")
 """Where bodies are JSON, but for the upload."""
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
+MAX_DELIVERY_BYTES = max(MAX_PICTURES * PNG.max_bytes, MP4.max_bytes) + MAX_JSON_BYTES + MULTIPART_OVERHEAD_BYTES
+"""What a worker of another machine may bring at once: all files of a job, and its report."""
+JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 """Asked by the machinery around a container, under whatever name it has for it; they tell nothing about anybody."""
@@ -208,10 +213,14 @@ class DoorGuard:
 class BodyRules:
     """JSON only and of bounded size under /api and at /mcp, a file of bounded size at the upload, no NUL and no other
     address in any address: Gradio's file route would fetch that one and show whatever page it finds there as one of the
-    studio's."""
+    studio's.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `deliveries_at` is where workers of other machines bring JSON or the files of a job, if they may.
+    """
+
+    def __init__(self, app: ASGIApp, deliveries_at: str | None = None) -> None:
         self.app = app
+        self._deliveries_at = deliveries_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
@@ -223,23 +232,32 @@ class BodyRules:
         if scope["type"] != "http" or not scope["path"].startswith(JSON_PATHS) or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
             return
-        uploads = scope["path"].rstrip("/") == UPLOAD_PATH
-        limit = MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD_BYTES if uploads else MAX_JSON_BYTES
-        refusal = self._refusal(Headers(scope=scope), limit=limit, uploads=uploads)
+        headers = Headers(scope=scope)
+        media_type = headers.get("content-type", "").split(";")[0].strip().lower()
+        limits = self._limits(scope["path"].rstrip("/"))
+        limit = limits.get(media_type, max(limits.values()))
+        refusal = self._refusal(headers, limit, None if media_type in limits else next(iter(limits)))
         if refusal is not None:
             await error_response(refusal)(scope, receive, send)
             return
         await self.app(scope, limited(receive, limit), send)
 
+    def _limits(self, path: str) -> dict[str, int]:
+        """The media types that are read at `path`, the usual one first, each with its most bytes."""
+        if path == UPLOAD_PATH:
+            return {FORM_TYPE: MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD_BYTES}
+        if path == self._deliveries_at:
+            return {JSON_TYPE: MAX_JSON_BYTES, FORM_TYPE: MAX_DELIVERY_BYTES}
+        return {JSON_TYPE: MAX_JSON_BYTES}
+
     @staticmethod
-    def _refusal(headers: Headers, *, limit: int, uploads: bool) -> StudioError | None:
+    def _refusal(headers: Headers, limit: int, wanted: str | None) -> StudioError | None:
+        """Why a body of more than `limit` bytes, or of another type than `wanted`, where that is given, stays out."""
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limit:
             return too_large(limit)
         carries_body = length != "0" or "transfer-encoding" in headers
-        media_type = headers.get("content-type", "").split(";")[0].strip().lower()
-        wanted = "multipart/form-data" if uploads else "application/json"
-        if carries_body and media_type != wanted:
+        if carries_body and wanted is not None:
             return UnsupportedMedia(f"Send this as {wanted}.")
         return None
 

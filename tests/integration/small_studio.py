@@ -18,6 +18,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
 
 from queue_backend.gradio_queue import GradioTicketQueue, register_lanes
 from queue_backend.messages import WorkerSpec
@@ -39,6 +40,7 @@ from studio.services.gpu_ledger import Price
 from studio.services.guests import GuestService
 from studio.services.jobs import JobService
 from studio.services.leases import JobLeases
+from studio.services.legs import Workbench
 from studio.services.library import LibraryService
 from studio.services.limit_parts import build_limits
 from studio.services.lockout import Lockout
@@ -49,6 +51,7 @@ from studio.services.people_parts import build_people
 from studio.services.planned_runs import PlannedRuns
 from studio.services.policy import ContentPolicy
 from studio.services.projects import ProjectService
+from studio.services.studio_works import StudioWorks
 from studio.services.sweeper import Sweeper
 from studio.services.uploads import UploadService
 from studio.services.webhooks.destinations import Destinations
@@ -66,6 +69,7 @@ from studio.web.outside import build_outside
 from studio.web.security import BrowserPolicy
 from studio.web.stopping import Stopping, StudioServer
 from studio.web.vitals import Vitals
+from studio.web.worker_door import build_worker_door
 from tests.planners import WeightlessPlanner
 from tests.postgres import chosen_database_url
 from tests.small_catalog import small_catalog
@@ -96,6 +100,7 @@ class SmallStudio:
         mode: Mode | None = None,
         signup: str = "open",
         settings: Settings | None = None,
+        worker_secret: str | None = None,
     ) -> None:
         self.settings = settings or Settings.model_validate({})
         self.database = Database(database_url or chosen_database_url() or f"sqlite:///{folder / 'studio.db'}")
@@ -127,9 +132,7 @@ class SmallStudio:
         self.leases = JobLeases(self.database, this_process(), lane_workers=LANES)
         uploads = UploadService(self.database, self.storage, held.limits)
         runs = PlannedRuns(self.orchestrator, WeightlessPlanner(), MemoryNotes(None))
-        self.execution = Execution(
-            leases=self.leases,
-            runs=runs,
+        bench = Workbench(
             delivery=Delivery(self.storage, "0.0"),
             references=uploads,
             catalog=self.catalog,
@@ -137,6 +140,9 @@ class SmallStudio:
             scratch_root=folder / "scratch",
             announcer=self.announcer,
         )
+        self.execution = Execution(leases=self.leases, runs=runs, **bench)
+        secret = SecretStr(worker_secret) if worker_secret else None
+        self.workers = build_worker_door(secret, self.database, bench)
         self.sweeper = Sweeper(self.leases, self.announcer, folder / "scratch")
         self.client_uploads = ClientUploads(gradio_folder())
         self.people = {"": local_person(self.database)}
@@ -190,6 +196,7 @@ class SmallStudio:
             passwords=Passwords(Argon2Hasher(time_cost=1, memory_cost=64)),
         )
         outside = build_outside(self.settings, people.outside, secret)
+        works = StudioWorks(self.database, self.catalog, self.services.jobs, self.services.library)
         identity = Identity(
             mode=mode,
             sessions=people.sessions,
@@ -198,7 +205,7 @@ class SmallStudio:
             cookies=CookieRules.from_settings(self.settings),
             external=outside.supabase,
         )
-        return AccountDoors(identity=identity, people=people, signup=signup, outside=outside)
+        return AccountDoors(identity=identity, people=people, studio_works=works, signup=signup, outside=outside)
 
     def add_person(self, name: str) -> Person:
         """A new member, who acts in requests whose header WHO says `name`."""
@@ -223,7 +230,13 @@ class SmallStudio:
         app = create_app(
             self.services,
             static,
-            parts=WebParts(storage=self.storage, vitals=vitals, stopping=self.stopping, accounts=self.accounts),
+            parts=WebParts(
+                storage=self.storage,
+                vitals=vitals,
+                stopping=self.stopping,
+                accounts=self.accounts,
+                workers=self.workers,
+            ),
             policy=policy,
             version="0.0",
             lifespan=self._lifespan,
@@ -273,12 +286,14 @@ class ServedStudio:
         database_url: str | None = None,
         mode: Mode | None = None,
         signup: str = "open",
+        worker_secret: str | None = None,
     ) -> None:
         self.folder = folder
         self._settings: Settings | None = None
         self._database_url = database_url
         self._mode: Mode | None = mode
         self._signup = signup
+        self._worker_secret = worker_secret
         self._graceful_s = graceful_s
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -300,6 +315,7 @@ class ServedStudio:
             mode=self._mode,
             signup=self._signup,
             settings=self._settings,
+            worker_secret=self._worker_secret,
         )
         config = uvicorn.Config(
             self.studio.app, port=self.port, log_level="warning", timeout_graceful_shutdown=self._graceful_s

@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 
 from tests.integration.assistants import ACCEPT, CALL, assistant, error_of
 from tests.integration.people import PASSWORD
+from tests.integration.remote_worker import SECRET
 from tests.integration.small_studio import ServedStudio
 from tests.integration.two_people import (
     SECRET_WORD,
@@ -60,7 +61,10 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         database_of_kind(request.param, folder, request) as url,
     ):
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
-        with ServedStudio(folder, database_url=url, mode="accounts").serving() as served, two_people(served) as pair:
+        with (
+            ServedStudio(folder, database_url=url, mode="accounts", worker_secret=SECRET).serving() as served,
+            two_people(served) as pair,
+        ):
             yield pair
 
 

@@ -14,6 +14,7 @@ from studio.web.cookies import Cookie
 from studio.web.dependencies import AccountsOf, Acting, Holder
 from studio.web.identity import origin_of
 from studio.web.models import Page
+from studio.web.openapi import refuses
 
 Json = dict[str, Any]
 EXPORT_NAME = "ourvidz-studio-export.zip"
@@ -34,7 +35,7 @@ async def me(person: Acting) -> Json:
     }
 
 
-@router.get("/sessions", response_model=Page[SessionAnswer])
+@router.get("/sessions", response_model=Page[SessionAnswer], responses=refuses(404))
 def sessions(person: Holder, doors: AccountsOf) -> Json:
     """Where one is signed in, last used first."""
     return {"items": doors.people.sessions.list(person), "next": None}
@@ -47,7 +48,11 @@ def end_session(session_id: str, request: Request, person: Holder, doors: Accoun
     doors.people.audit.note("session_revoked", person, origin_of(request), session_id)
 
 
-@router.get("/account/export", response_class=FileResponse, responses={200: {"content": {"application/zip": {}}}})
+@router.get(
+    "/account/export",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/zip": {}}}, **refuses(404, 503)},
+)
 def export(person: Acting, doors: AccountsOf) -> FileResponse:
     """Everything of one's own in a ZIP file: account, jobs and assets as JSON, and every picture and film."""
     path = doors.people.personal_data.export(person)
@@ -60,7 +65,7 @@ def export(person: Acting, doors: AccountsOf) -> FileResponse:
     )
 
 
-@router.delete("/account", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/account", status_code=HTTPStatus.NO_CONTENT, responses=refuses(404, 409, 429, 503))
 def delete_account(end: AccountEnd, request: Request, person: Holder, doors: AccountsOf) -> Response:
     """Delete one's account with its jobs, assets, files and keys. This cannot be undone."""
     doors.people.accounts.delete(person, person.id, origin_of(request), end.password)

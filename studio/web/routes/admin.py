@@ -21,19 +21,20 @@ from studio.web.dependencies import AccountsOf, Administrator, Cursor, Limit
 from studio.web.identity import origin_of
 from studio.web.links import invitation_url, reset_url
 from studio.web.models import Page
+from studio.web.openapi import refuses
 
 Json = dict[str, Any]
 
 router = APIRouter(prefix="/api/admin", tags=["admin"])
 
 
-@router.get("/people", response_model=Page[PersonAnswer])
+@router.get("/people", response_model=Page[PersonAnswer], responses=refuses(404))
 def list_people(admin: Administrator, doors: AccountsOf) -> Json:
     """Everybody who has an account, oldest first."""
     return {"items": doors.people.accounts.people(admin), "next": None}
 
 
-@router.patch("/people/{user_id}", response_model=PersonAnswer)
+@router.patch("/people/{user_id}", response_model=PersonAnswer, responses=refuses(409))
 def change_person(
     user_id: str, change: PersonChange, request: Request, admin: Administrator, doors: AccountsOf
 ) -> Json:
@@ -47,7 +48,7 @@ def change_person(
     return person
 
 
-@router.delete("/people/{user_id}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/people/{user_id}", status_code=HTTPStatus.NO_CONTENT, responses=refuses(409, 503))
 def delete_person(user_id: str, request: Request, admin: Administrator, doors: AccountsOf) -> None:
     """Delete another's account with everything of it. This cannot be undone."""
     if user_id == admin.id:
@@ -63,13 +64,13 @@ def reset_password(user_id: str, request: Request, response: Response, admin: Ad
     return {"url": reset_url(request, token)}
 
 
-@router.get("/invitations", response_model=Page[InvitationWaiting])
+@router.get("/invitations", response_model=Page[InvitationWaiting], responses=refuses(404))
 def list_invitations(admin: Administrator, doors: AccountsOf) -> Json:
     """The invitations that nobody has followed yet."""
     return {"items": doors.people.invitations.list(admin), "next": None}
 
 
-@router.post("/invitations", status_code=HTTPStatus.CREATED, response_model=InvitationMade)
+@router.post("/invitations", status_code=HTTPStatus.CREATED, response_model=InvitationMade, responses=refuses(404, 409))
 def invite(
     invitation: NewInvitation, request: Request, response: Response, admin: Administrator, doors: AccountsOf
 ) -> Json:
@@ -85,7 +86,7 @@ def withdraw_invitation(invitation_id: str, request: Request, admin: Administrat
     doors.people.accounts.withdraw_invitation(admin, invitation_id, origin_of(request))
 
 
-@router.get("/audit", response_model=Page[EventAnswer])
+@router.get("/audit", response_model=Page[EventAnswer], responses=refuses(404))
 def audit(admin: Administrator, doors: AccountsOf, limit: Limit = 50, cursor: Cursor = None) -> Json:
     """Sign-ins, keys, deletions and what administrators did, newest first."""
     return doors.people.audit.list(admin, limit=limit, cursor=cursor)

@@ -27,7 +27,11 @@ SEND_TIMEOUT_S = 60.0
 router = APIRouter(prefix="/api", tags=["jobs"])
 
 
-@router.get("/events", response_class=EventSourceResponse)
+@router.get(
+    "/events",
+    response_class=EventSourceResponse,
+    responses={200: {"description": "A stream without end", "content": {"text/event-stream": {}}}},
+)
 async def events(
     *,
     request: Request,

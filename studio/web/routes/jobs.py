@@ -18,29 +18,32 @@ from studio.web.models import (
     EnhancedPrompt,
     Estimate,
     JobAnswer,
+    JobStatus,
     JobSummary,
+    JobTypeAnswer,
     OrderBody,
     Page,
     PromptToEnhance,
 )
+from studio.web.openapi import refuses
 
 MAX_WAIT_S = 60.0
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 
 Json = dict[str, Any]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=MAX_KEY_CHARS, description="the same key again answers with the same job")
+]
 Ordered = Annotated[int | None, Query(description="as in an order; the type's default where absent")]
 
 
-@router.post("/queue-job", status_code=HTTPStatus.CREATED, response_model=JobAnswer)
+@router.post("/queue-job", status_code=HTTPStatus.CREATED, response_model=JobAnswer, responses=refuses(404, 429))
 def queue_job(
     order: OrderBody,
     person: Acting,
     services: ServicesOf,
-    idempotency_key: Annotated[
-        str | None,
-        Header(max_length=MAX_KEY_CHARS, description="the same key again answers with the same job"),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Json:
     """Queue one job."""
     return services.jobs.submit(person, order, idempotency_key=idempotency_key)
@@ -51,7 +54,7 @@ def list_jobs(
     *,
     person: Acting,
     services: ServicesOf,
-    status: str | None = None,
+    status: Annotated[JobStatus | None, Query(description="only jobs that stand so")] = None,
     job_type: str | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -83,13 +86,13 @@ def estimate(
     return services.jobs.estimate(person, job_type, work)
 
 
-@router.post("/enhance-prompt", response_model=EnhancedPrompt)
+@router.post("/enhance-prompt", response_model=EnhancedPrompt, responses=refuses(429, 503))
 async def enhance_prompt(wanted: PromptToEnhance, person: Acting, services: ServicesOf) -> Json:
     """Write a short prompt out in more detail, for a picture or a film. Takes seconds; a repeated prompt none."""
     return await services.enhancing.enhance(person, wanted.prompt, wanted.kind)
 
 
-@router.get("/job-types", response_model=list[Json])
+@router.get("/job-types", response_model=list[JobTypeAnswer])
 def job_types(_person: Acting, services: ServicesOf) -> list[dict[str, object]]:
     """The catalog: every job type with its defaults, limits and sizes."""
     return services.catalog.as_json()
@@ -101,13 +104,13 @@ def get_job(job_id: str, person: Acting, services: ServicesOf) -> Json:
     return services.jobs.get(person, job_id)
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=JobAnswer)
+@router.post("/jobs/{job_id}/cancel", response_model=JobAnswer, responses=refuses(409))
 def cancel_job(job_id: str, person: Acting, services: ServicesOf) -> Json:
     """Cancel a job: at once if it waits, at its next step if it runs."""
     return services.jobs.cancel(person, job_id)
 
 
-@router.post("/jobs/{job_id}/retry", response_model=JobAnswer)
+@router.post("/jobs/{job_id}/retry", response_model=JobAnswer, responses=refuses(409, 429))
 def retry_job(job_id: str, person: Acting, services: ServicesOf) -> Json:
     """Queue a failed or cancelled job once more, with the same settings and seed."""
     return services.jobs.retry(person, job_id)

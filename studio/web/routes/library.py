@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
@@ -22,6 +22,7 @@ from studio.web.models import (
     TrashAnswer,
     UploadAnswer,
 )
+from studio.web.openapi import refuses
 
 Json = dict[str, Any]
 Permanently = Annotated[bool, Query(description="remove for good what is in the trash; this cannot be undone")]
@@ -35,7 +36,7 @@ def list_assets(
     *,
     person: Acting,
     services: ServicesOf,
-    kind: str | None = None,
+    kind: Literal["image", "video"] | None = None,
     job_type: str | None = None,
     search: str | None = None,
     favourite: bool | None = None,
@@ -66,7 +67,7 @@ def change_asset(asset_id: str, change: AssetChangeBody, person: Acting, service
 @router.delete(
     "/assets/{asset_id}",
     response_model=AssetAnswer,
-    responses={204: {"description": "It was removed for good"}},
+    responses={204: {"description": "It was removed for good"}, **refuses(409, 503)},
     tags=["assets"],
 )
 def delete_asset(asset_id: str, person: Acting, services: ServicesOf, permanently: Permanently = False) -> Any:
@@ -77,7 +78,7 @@ def delete_asset(asset_id: str, person: Acting, services: ServicesOf, permanentl
     return services.library.delete(person, asset_id)
 
 
-@router.delete("/trash", response_model=TrashAnswer, tags=["assets"])
+@router.delete("/trash", response_model=TrashAnswer, responses=refuses(503), tags=["assets"])
 def empty_trash(person: Acting, services: ServicesOf) -> Json:
     """Remove everything in one's own trash for good."""
     return {"deleted": services.library.empty_trash(person)}
@@ -96,13 +97,19 @@ def restore_asset(asset_id: str, person: Acting, services: ServicesOf) -> Json:
     return services.library.restore(person, asset_id)
 
 
-@router.post("/assets/{asset_id}/run-again", status_code=HTTPStatus.CREATED, response_model=JobAnswer, tags=["assets"])
+@router.post(
+    "/assets/{asset_id}/run-again",
+    status_code=HTTPStatus.CREATED,
+    response_model=JobAnswer,
+    responses=refuses(429),
+    tags=["assets"],
+)
 def run_again(asset_id: str, person: Acting, services: ServicesOf) -> Json:
     """Queue a job that makes this one asset again, with its settings and seed and its prompt as it was rewritten."""
     return services.comparing.run_again(person, asset_id)
 
 
-@router.get("/assets/{asset_id}/compare", response_model=ComparisonAnswer, tags=["assets"])
+@router.get("/assets/{asset_id}/compare", response_model=ComparisonAnswer, responses=refuses(503), tags=["assets"])
 async def compare(asset_id: str, person: Acting, services: ServicesOf, other_id: OtherAsset = None) -> Json:
     """Hold another asset's pixels and receipt against this one's."""
     return await services.comparing.compare(person, asset_id, other_id)
@@ -114,13 +121,25 @@ def list_projects(person: Acting, services: ServicesOf) -> Json:
     return {"items": services.projects.list(person), "next": None}
 
 
-@router.post("/projects", status_code=HTTPStatus.CREATED, response_model=ProjectAnswer, tags=["projects"])
+@router.post(
+    "/projects",
+    status_code=HTTPStatus.CREATED,
+    response_model=ProjectAnswer,
+    responses=refuses(409),
+    tags=["projects"],
+)
 def create_project(project: ProjectName, person: Acting, services: ServicesOf) -> Json:
     """Make a project."""
     return services.projects.create(person, project.name)
 
 
-@router.patch("/projects/{project_id}", response_model=ProjectAnswer, tags=["projects"])
+@router.get("/projects/{project_id}", response_model=ProjectAnswer, tags=["projects"])
+def get_project(project_id: str, person: Acting, services: ServicesOf) -> Json:
+    """One project."""
+    return services.projects.get(person, project_id)
+
+
+@router.patch("/projects/{project_id}", response_model=ProjectAnswer, responses=refuses(409), tags=["projects"])
 def rename_project(project_id: str, project: ProjectName, person: Acting, services: ServicesOf) -> Json:
     """Rename a project."""
     return services.projects.rename(person, project_id, project.name)
@@ -132,7 +151,13 @@ def delete_project(project_id: str, person: Acting, services: ServicesOf) -> Non
     services.projects.delete(person, project_id)
 
 
-@router.post("/uploads", status_code=HTTPStatus.CREATED, response_model=UploadAnswer, tags=["uploads"])
+@router.post(
+    "/uploads",
+    status_code=HTTPStatus.CREATED,
+    response_model=UploadAnswer,
+    responses=refuses(429, 503),
+    tags=["uploads"],
+)
 def upload(
     person: Acting,
     services: ServicesOf,

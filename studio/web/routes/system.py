@@ -13,18 +13,25 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from studio.web.dependencies import Acting, Administrator, ServicesOf, StoppingOf, VitalsOf
 from studio.web.docs_page import docs_page
-from studio.web.models import DevicesAnswer
+from studio.web.models import DevicesAnswer, ReadyAnswer, SystemAnswer
+from studio.web.openapi import OPEN_TO_ALL
 
 router = APIRouter()
 
 
-@router.get("/healthz", tags=["system"], response_class=PlainTextResponse)
+@router.get("/healthz", tags=["system"], response_class=PlainTextResponse, openapi_extra=OPEN_TO_ALL)
 async def healthz() -> str:
     """The process is up."""
     return "ok"
 
 
-@router.get("/readyz", tags=["system"])
+@router.get(
+    "/readyz",
+    tags=["system"],
+    response_model=ReadyAnswer,
+    responses={503: {"model": ReadyAnswer, "description": "It cannot take work just now"}},
+    openapi_extra=OPEN_TO_ALL,
+)
 def readyz(vitals: VitalsOf, stopping: StoppingOf) -> JSONResponse:
     """200 while the studio can take work, 503 with the reasons while it cannot."""
     failing = ["stopping"] if stopping.begun else vitals.failing()
@@ -38,7 +45,7 @@ def metrics(_admin: Administrator, vitals: VitalsOf) -> Response:
     return Response(vitals.metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/api/system", tags=["system"])
+@router.get("/api/system", tags=["system"], response_model=SystemAnswer)
 async def system(_admin: Administrator, vitals: VitalsOf) -> dict[str, Any]:
     """Worker processes, the memory they share, and queues; for administrators."""
     # The orchestrator belongs to the event loop, the database to a thread.

@@ -12,6 +12,7 @@ from studio.services.webhooks.deliveries import DeliveryFilter
 from studio.services.webhooks.parts import Webhooks
 from studio.web.dependencies import Acting, Cursor, Limit, services_of
 from studio.web.models import Page
+from studio.web.openapi import refuses
 from studio.web.webhook_models import (
     DeliveryAnswer,
     JobSecretAnswer,
@@ -42,7 +43,7 @@ def list_webhooks(person: Acting, webhooks: WebhooksOf) -> Json:
     return {"items": webhooks.service.list(person), "next": None}
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=WebhookMade)
+@router.post("", status_code=HTTPStatus.CREATED, response_model=WebhookMade, responses=refuses(409))
 def make_webhook(new: NewWebhookBody, response: Response, person: Acting, webhooks: WebhooksOf) -> Json:
     """Make a webhook. Its `secret`, which verifies what it is sent, is in this answer and nowhere else."""
     secret, webhook = webhooks.service.create(person, new)
@@ -57,7 +58,7 @@ def job_secret(response: Response, person: Acting, webhooks: WebhooksOf) -> Json
     return webhooks.service.job_secret(person)
 
 
-@router.post("/job-secret/rotate", response_model=JobSecretAnswer)
+@router.post("/job-secret/rotate", response_model=JobSecretAnswer, responses=refuses(409))
 def rotate_job_secret(response: Response, person: Acting, webhooks: WebhooksOf) -> Json:
     """Change the secret that signs what goes to the `webhook_url` of one's orders. For a day the old one signs too."""
     response.headers.update(NOT_KEPT)
@@ -86,7 +87,7 @@ def get_delivery(delivery_id: str, person: Acting, webhooks: WebhooksOf) -> Json
     return webhooks.deliveries.get(person, delivery_id)
 
 
-@router.post("/deliveries/{delivery_id}/redeliver", response_model=WholeDeliveryAnswer)
+@router.post("/deliveries/{delivery_id}/redeliver", response_model=WholeDeliveryAnswer, responses=refuses(409))
 def redeliver(delivery_id: str, person: Acting, webhooks: WebhooksOf) -> Json:
     """Send a delivery again, now, under the same id."""
     return webhooks.deliveries.redeliver(person, delivery_id)
@@ -98,7 +99,7 @@ def get_webhook(webhook_id: str, person: Acting, webhooks: WebhooksOf) -> Json:
     return webhooks.service.get(person, webhook_id)
 
 
-@router.patch("/{webhook_id}", response_model=WebhookAnswer)
+@router.patch("/{webhook_id}", response_model=WebhookAnswer, responses=refuses(409))
 def change_webhook(webhook_id: str, change: WebhookChangeBody, person: Acting, webhooks: WebhooksOf) -> Json:
     """Change a webhook, or switch it off and on."""
     return webhooks.service.change(person, webhook_id, change)
@@ -118,7 +119,9 @@ def rotate_secret(webhook_id: str, response: Response, person: Acting, webhooks:
     return {**webhook, "secret": secret}
 
 
-@router.post("/{webhook_id}/test", status_code=HTTPStatus.ACCEPTED, response_model=DeliveryAnswer)
+@router.post(
+    "/{webhook_id}/test", status_code=HTTPStatus.ACCEPTED, response_model=DeliveryAnswer, responses=refuses(409)
+)
 def ping_webhook(webhook_id: str, person: Acting, webhooks: WebhooksOf) -> Json:
     """Send a ping. The answer is its delivery, which is under way."""
     return webhooks.service.test(person, webhook_id)
