@@ -318,6 +318,21 @@ def test_the_audit_tells_who_did_what_from_where(admin: httpx.Client, ana: httpx
     assert email in admin.get("/people").text
 
 
+def test_the_audit_tells_what_was_removed_for_good(
+    admin: httpx.Client, ana: httpx.Client, email: str, accounts_studio: ServedStudio
+):
+    job = ana.post("/api/queue-job", json={"prompt": "a red boat", "count": 3}).json()
+    first, *others = ana.get(f"/api/jobs/{job['id']}/wait", params={"timeout_s": 30}).json()["assets"]
+    for asset in (first, *others):
+        assert ana.delete(f"/api/assets/{asset}").status_code == 200
+    assert ana.delete(f"/api/assets/{first}", params={"permanently": True}).status_code == 204
+    assert ana.delete("/api/trash").json() == {"deleted": 2}
+    assert ana.delete("/api/trash").json() == {"deleted": 0}
+    events = admin.get("/api/admin/audit").json()["items"]
+    removed = [one for one in events if one["actor"] == email and one["action"] == "assets_deleted"]
+    assert [(one["target"], one["details"]) for one in removed] == [(None, {"count": 2}), (first, {"count": 1})]
+
+
 def test_a_key_is_made_on_the_page_shown_once_and_revoked(ana: httpx.Client, accounts_studio: ServedStudio):
     data = {"name": "notebook", "scopes": ["read", "generate"], "expires_in_days": "30"}
     token = secret(ana.post("/account/keys", data=data))

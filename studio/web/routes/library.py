@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 
+from studio.people import Person
 from studio.services.allowances import MEGABYTE
 from studio.services.library import AssetFilter
-from studio.web.dependencies import Acting, Cursor, Limit, ServicesOf
+from studio.web.dependencies import Acting, Cursor, Limit, PartsOf, ServicesOf, WebParts
+from studio.web.identity import origin_of
 from studio.web.models import (
     AssetAnswer,
     AssetChangeBody,
@@ -29,6 +32,28 @@ Permanently = Annotated[bool, Query(description="remove for good what is in the 
 OtherAsset = Annotated[str | None, Query(alias="with", max_length=64, description="the asset to compare it with")]
 
 router = APIRouter(prefix="/api")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removals:
+    """Tells the audit what a request has removed for good, where there is one."""
+
+    request: Request
+    person: Person
+    parts: WebParts
+
+    def note(self, count: int, asset_id: str | None = None) -> None:
+        """`count` assets are gone, or the one with `asset_id`."""
+        if self.parts.accounts is not None and count:
+            audit, origin = self.parts.accounts.people.audit, origin_of(self.request)
+            audit.note("assets_deleted", self.person, origin, asset_id, count=count)
+
+
+def _removals(request: Request, person: Acting, parts: PartsOf) -> Removals:
+    return Removals(request=request, person=person, parts=parts)
+
+
+RemovalsOf = Annotated[Removals, Depends(_removals)]
 
 
 @router.get("/assets", response_model=Page[AssetAnswer], tags=["assets"])
@@ -70,18 +95,23 @@ def change_asset(asset_id: str, change: AssetChangeBody, person: Acting, service
     responses={204: {"description": "It was removed for good"}, **refuses(409, 503)},
     tags=["assets"],
 )
-def delete_asset(asset_id: str, person: Acting, services: ServicesOf, permanently: Permanently = False) -> Any:
+def delete_asset(
+    asset_id: str, person: Acting, services: ServicesOf, removals: RemovalsOf, permanently: Permanently = False
+) -> Any:
     """Move an asset to the trash, or remove one that is there for good."""
     if permanently:
         services.library.purge(person, asset_id)
+        removals.note(1, asset_id)
         return Response(status_code=HTTPStatus.NO_CONTENT)
     return services.library.delete(person, asset_id)
 
 
 @router.delete("/trash", response_model=TrashAnswer, responses=refuses(503), tags=["assets"])
-def empty_trash(person: Acting, services: ServicesOf) -> Json:
+def empty_trash(person: Acting, services: ServicesOf, removals: RemovalsOf) -> Json:
     """Remove everything in one's own trash for good."""
-    return {"deleted": services.library.empty_trash(person)}
+    deleted = services.library.empty_trash(person)
+    removals.note(deleted)
+    return {"deleted": deleted}
 
 
 @router.get("/storage", response_model=StorageAnswer, tags=["assets"])
