@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from queue_backend.gradio_queue import register_lanes
 from studio import VERSION
-from studio.bootstrap import Studio
+from studio.running import Studio
 from studio.ui.endpoints import register_endpoints
 from studio.ui.layout import build_ui
 from studio.ui.mounting import mount

@@ -19,7 +19,7 @@ from studio.media.png import BrokenPng, dimensions
 from studio.media.provenance import Mode, Provenance, stamp_mp4, stamp_png
 from studio.media.storage import MEGABYTE, MP4, PNG, FileFormat, MediaStorage, asset_key, hover_key, thumbnail_key
 from studio.media.thumbnails import thumbnails
-from studio.services.leases import Claim
+from studio.services.claims import Claim
 from studio.services.recording import NewAsset
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,9 @@ from queue_backend.mailbox import OnProgress
 from studio.catalog import Catalog, JobType
 from studio.orders import leg_span
 from studio.services.announcing import Announcer
+from studio.services.claims import Claim, LeaseLost
 from studio.services.failures import public_failure
-from studio.services.leases import Claim, JobLeases, LeaseLost
+from studio.services.leases import JobLeases
 from studio.services.legs import finished_leg, kind_of, request_facts
 from studio.services.relay import Relay
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,8 +18,8 @@ from sqlalchemy.orm import Session
 from pipelines.contract import Progress
 from studio.database.engine import Database, db_now, next_revision, take_turns
 from studio.database.schema import Job, Lane, new_id
-from studio.orders import JobConfig
 from studio.services import transitions
+from studio.services.claims import Claim, FinishedLeg, LeaseLost, claim_of
 from studio.services.owners import REMOTE_WORKER, is_dead
 from studio.services.recording import NewAsset, asset_of, parent_of
 from studio.services.running_caps import CLAIM_LOCK, RunningCaps
@@ -41,39 +40,6 @@ log = logging.getLogger(__name__)
 UNREADABLE_SENTENCE = "Another version of the studio wrote this job differently, so it cannot be run. Order it again."
 LOST_SENTENCE = "The studio stopped while the job was running, three times. Try it again."
 POISONED_SENTENCE = "The worker broke down on this job three times, so it is not tried again. {reason}"
-
-
-class LeaseLost(Exception):
-    """The job is no longer this claim's: another took over, or it has ended. Nothing was written."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One attempt at one job. `lease_token` is new with every claim; `attempt` counts from 1."""
-
-    job_id: str
-    lease_token: str
-    attempt: int
-    type: str
-    lane: str
-    prompt: str
-    negative_prompt: str
-    enhanced_prompt: str | None
-    config: JobConfig
-    user_id: str
-    project_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinishedLeg:
-    """What the rewriting of a prompt hands on. `enhanced_prompt` is None where the prompt is used as written; `timings`
-    are seconds by stage; `next_cost_s` is the cost of the next leg."""
-
-    enhanced_prompt: str | None
-    receipt: Mapping[str, Any]
-    timings: Mapping[str, float]
-    next_lane: str
-    next_cost_s: float
 
 
 class JobLeases:
@@ -326,20 +292,3 @@ def _held(session: Session, claim: Claim) -> Job:
 def _locked(session: Session, *which: ColumnElement[bool]) -> Sequence[Job]:
     """Jobs, locked in the order of their ids: two studios that lock the same ones do not wait for each other."""
     return session.scalars(select(Job).where(*which).order_by(Job.id).with_for_update()).all()
-
-
-def claim_of(job: Job) -> Claim:
-    """The claim of the attempt that holds `job`. Raises ValidationError for what another version wrote differently."""
-    return Claim(
-        job_id=job.id,
-        lease_token=job.lease_token or "",
-        attempt=job.attempt,
-        type=job.type,
-        lane=job.lane,
-        prompt=job.prompt,
-        negative_prompt=job.negative_prompt,
-        enhanced_prompt=job.enhanced_prompt,
-        config=JobConfig.model_validate(job.config),
-        user_id=job.user_id,
-        project_id=job.project_id,
-    )

@@ -11,7 +11,7 @@ from studio.catalog import Catalog, JobType
 from studio.errors import InvalidInput
 from studio.media.storage import MAX_ENCODED_FILM_BYTES
 from studio.orders import cost_s
-from studio.services.leases import Claim, FinishedLeg
+from studio.services.claims import Claim, FinishedLeg
 
 if TYPE_CHECKING:
     from studio.services.announcing import Announcer

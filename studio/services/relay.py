@@ -11,7 +11,8 @@ from dataclasses import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.contract import Progress
-from studio.services.leases import Claim, JobLeases, LeaseLost
+from studio.services.claims import Claim, LeaseLost
+from studio.services.leases import JobLeases
 
 log = logging.getLogger(__name__)
 

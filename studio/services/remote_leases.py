@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from studio.database.engine import Database, db_now
 from studio.database.schema import Job
-from studio.services.leases import LEASE_S, Claim, JobLeases, LeaseLost, claim_of
+from studio.services.claims import Claim, LeaseLost, claim_of
+from studio.services.leases import LEASE_S, JobLeases
 from studio.services.owners import REMOTE_WORKER
 
 

@@ -19,8 +19,8 @@ from studio.catalog import Catalog, JobType
 from studio.database.schema import new_id
 from studio.errors import Conflict, InvalidInput, StudioError
 from studio.orders import leg_span
+from studio.services.claims import Claim, LeaseLost
 from studio.services.failures import public_failure
-from studio.services.leases import Claim, LeaseLost
 from studio.services.legs import finished_leg, kind_of, request_facts
 from studio.services.worker_events import (
     CancelledEvent,

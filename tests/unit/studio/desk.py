@@ -16,8 +16,9 @@ from studio.orders import Order, cost_s
 from studio.people import Person
 from studio.services.allowances import Allowances, Allowed
 from studio.services.audit import AuditLog
+from studio.services.claims import Claim, FinishedLeg
 from studio.services.jobs import JobService
-from studio.services.leases import Claim, FinishedLeg, JobLeases
+from studio.services.leases import JobLeases
 from studio.services.limits import Limits
 from studio.services.policy import ContentPolicy
 from studio.services.recording import NewAsset

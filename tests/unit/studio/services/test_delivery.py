@@ -12,8 +12,8 @@ from pipelines.contract import Artifact, GenerationResult
 from studio.errors import TooLarge, UnfitFile
 from studio.media.provenance import read_mp4, read_png
 from studio.media.storage import MP4, MediaStorage, hover_key, thumbnail_key
+from studio.services.claims import Claim
 from studio.services.delivery import Delivery
-from studio.services.leases import Claim
 from studio.services.library import LibraryService
 from tests.small_films import box_names, film_at, moving_frames, probed
 

@@ -13,8 +13,8 @@ from sqlalchemy import delete, select
 from studio.database.limit_tables import GpuUsage
 from studio.database.schema import Job
 from studio.errors import InvalidInput
+from studio.services.claims import Claim
 from studio.services.gpu_ledger import Month, Price, gpu_seconds, seconds_by_job
-from studio.services.leases import Claim
 from studio.services.profiles import now_s
 
 RUN_S = 100.0

@@ -29,7 +29,7 @@ from pipelines.contract import Progress, Stage
 from studio.database.engine import Database
 from studio.database.schema import Asset, Job
 from studio.errors import Conflict
-from studio.services.leases import Claim, LeaseLost
+from studio.services.claims import Claim, LeaseLost
 from studio.services.policy import ContentPolicy
 from tests.postgres import database_of_kind
 

@@ -9,7 +9,8 @@ import pytest
 
 from pipelines.contract import Progress, Stage
 from studio.errors import NotFound
-from studio.services.leases import BACKOFF_BASE_S, BACKOFF_JITTER, Claim, JobLeases, LeaseLost, backoff_s
+from studio.services.claims import Claim, LeaseLost
+from studio.services.leases import BACKOFF_BASE_S, BACKOFF_JITTER, JobLeases, backoff_s
 from studio.services.owners import this_process
 
 WRITES: dict[str, Callable[[Any, Claim], object]] = {

@@ -10,7 +10,8 @@ import pytest
 
 from studio.people import Origin, Person
 from studio.services.allowances import Allowed
-from studio.services.leases import Claim, JobLeases
+from studio.services.claims import Claim
+from studio.services.leases import JobLeases
 from studio.services.policy import ContentPolicy
 from studio.services.running_caps import RunningCaps
 

@@ -7,7 +7,8 @@ import pytest
 from studio.database.schema import Upload
 from studio.errors import InvalidInput
 from studio.orders import JobConfig
-from studio.services.leases import MAX_ATTEMPTS, LeaseLost
+from studio.services.claims import LeaseLost
+from studio.services.leases import MAX_ATTEMPTS
 
 TYPE = "video7b_fast_enhanced"
 
