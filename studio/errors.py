@@ -3,13 +3,16 @@
 StudioError
 ├── InvalidInput        422 invalid_input     the order or a field of it cannot be done
 │   ├── TooLarge        413 invalid_input     the upload has too many bytes or pixels
-│   └── UnsupportedMedia 415 invalid_input    the upload is no picture that we read
+│   ├── UnsupportedMedia 415 invalid_input    the upload is no picture that we read
+│   ├── Refused         422 invalid_input     a webhook's address that the studio does not call
+│   └── Unresolved      422 invalid_input     a webhook's host that leads nowhere at the moment
 ├── PolicyRefused       422 policy_refused    the content policy refuses the prompt
 ├── SignInNeeded        401 unauthorized
 │   └── SignInRefused   401 unauthorized      wrong address or password, or a shut account: the same answer
 ├── Forbidden           403 forbidden
 ├── NotFound            404 not_found         unknown, or somebody else's: the same answer
 ├── Conflict            409 conflict          the thing is in a state that does not allow this
+│   └── AccountExists   409 conflict          somebody from outside has an address of an account with a password
 ├── RateLimited         429 rate_limited
 ├── QuotaExceeded       429 quota_exceeded
 ├── ModelUnavailable    503 model_missing

@@ -45,7 +45,7 @@ def result(body: Json, *content: ContentBlock) -> CallToolResult:
 
 def brief(job: Mapping[str, Any]) -> Json:
     """A job without its receipt, which is long and which get_job has."""
-    return {name: value for name, value in job.items() if name != "receipt"}
+    return {**job, "receipt": None}
 
 
 def linked(asset: Mapping[str, Any], call: Call) -> Json:

@@ -48,7 +48,7 @@ ANN = Person(id="ann", role="member", display_name="Ann")
 BEN = Person(id="ben", role="member", display_name="Ben")
 SYSTEMS_ALONE = {
     *("memory_measurements", "one_time_links", "failed_sign_ins", "audit_events"),
-    *("webhook_cursor", "allowances"),
+    *("webhook_cursor", "worker_reports", "allowances"),
 }
 NOT_CHANGED = {"external_identities", "job_webhooks", "webhook_deliveries"}
 """Where people may change no text of their own rows either."""

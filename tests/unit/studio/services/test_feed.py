@@ -169,7 +169,7 @@ async def test_a_wake_up_costs_one_query_however_many_follow(desk, feed, count_s
         feed.poke()
         for subscription in subscriptions:
             assert (await _next(subscription))[1]["status"] == "completed"
-    assert len(busy) == 2, "the change, and its assets"
+    assert len(busy) == 3, "the change, its assets, and what it used of the GPU"
 
 
 async def test_people_who_follow_share_the_query(desk, feed, count_statements):
