@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from studio.services.container import RequestLike
     from studio.services.guests import GuestService
     from studio.services.sessions import SessionService
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["accounts", "guest"]
 KEY_PREFIX = "ovz_"
@@ -94,12 +97,18 @@ class Identity:
 
     def _by_session(self, connection: HTTPConnection) -> Person | None:
         token = self.cookies.read(connection.scope, Cookie.SESSION)
-        return self.sessions.person_of(token) if token else None
+        if not token:
+            return None
+        person = self.sessions.person_of(token)
+        if person is None:
+            log.warning("Refused a session from %s: it is over, or was not signed here.", origin_of(connection).address)
+        return person
 
     def _by_token(self, token: str, origin: Origin) -> Person:
         if token.startswith(KEY_PREFIX):
             known = self.api_keys.person_of(token, origin)
             if known is None:
+                log.warning("Refused an API key from %s: it is unknown, expired or revoked.", origin.address)
                 raise SignInNeeded(BAD_KEY)
             person, scopes = known
             return replace(person, scopes=frozenset(scopes))
@@ -107,5 +116,6 @@ class Identity:
         if self.external is not None and token.count(".") == JWT_PARTS - 1:
             found = self.external(token, origin)
         if found is None:
+            log.warning("Refused a token from %s: nobody here knows its issuer, or it does not hold.", origin.address)
             raise SignInNeeded(BAD_TOKEN)
         return found

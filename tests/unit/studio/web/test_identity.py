@@ -111,6 +111,32 @@ def test_a_token_that_does_not_hold_never_falls_back_to_the_cookie(parts: tuple[
     assert identity(parts)(request(cookie=f"studio={session}", authorization="Basic abc")).id == ana.id
 
 
+def test_what_does_not_hold_is_logged_with_its_address_and_without_the_secret(
+    parts: tuple[Database, PeopleParts], ana: Person, caplog: pytest.LogCaptureFixture
+):
+    token, key = parts[1].api_keys.create(ana, "key", ["read"], None, HERE)
+    parts[1].api_keys.revoke(ana, key["id"], HERE)
+    session = parts[1].sessions.open(ana, HERE)
+    tampered = session[:-4] + ("AAAA" if session[-4:] != "AAAA" else "BBBB")
+    who = identity(parts)
+    for headers, said in (
+        ({"cookie": f"studio={tampered}"}, "a session"),
+        ({"authorization": f"Bearer {token}"}, "an API key"),
+        ({"authorization": "Bearer aaa.bbb.ccc"}, "a token"),
+    ):
+        caplog.clear()
+        with pytest.raises(SignInNeeded):
+            who(request(**headers))
+        (line,) = [one.getMessage() for one in caplog.records if one.name == "studio.web.identity"]
+        assert said in line
+        assert "203.0.113.9" in line
+        assert not any(secret in line for secret in (tampered, token, "aaa.bbb"))
+    caplog.clear()
+    with pytest.raises(SignInNeeded):
+        who(request())  # nobody has tried anything
+    assert not caplog.records
+
+
 def test_outside_tokens_are_asked_of_their_issuer_only_where_one_is_set(
     parts: tuple[Database, PeopleParts], ana: Person
 ):
