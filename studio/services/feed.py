@@ -1,14 +1,14 @@
 """Tells followers which jobs changed: one task and one query a wake-up, however many follow.
 
 Every change of a job takes a number from one counter inside its transaction, so changes become visible in the order of
-their numbers. A follower therefore needs to remember one number to miss nothing and to see nothing twice.
+their numbers. A follower therefore needs to remember one number to miss nothing and to see nothing twice. Places in the
+queue have no number, since the jobs of others move them: who wants them asks (`following`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,6 @@ from studio.services.rendering import JobViews
 
 log = logging.getLogger(__name__)
 
-WATCHED_PLACES = 100
-"""Waiting jobs whose place is told anew when it moves, from the front of the queue."""
-MAX_KNOWN_PLACES = 10_000
-POSITIONS_INTERVAL_S = 1.0
-"""Waiting jobs are told their new place in the queue at most this often."""
 PAGE_ROWS = 500
 MAX_BACKLOG = 1000
 """A follower this many jobs behind gets no more until it has read some."""
@@ -49,7 +44,6 @@ class Subscription(AsyncIterator[Change]):
     def __init__(self, user_id: str, after: int | None, on_drained: Callable[[], None]) -> None:
         self.user_id = user_id
         self.position = after
-        self._told = after or 0
         self._begun = asyncio.Event()
         self._waiting: dict[str, Change] = {}
         self._arrived = asyncio.Event()
@@ -68,8 +62,6 @@ class Subscription(AsyncIterator[Change]):
 
     def catch_up(self, position: int) -> None:
         """The follower now knows of every change up to `position`."""
-        if self.position is None:
-            self._told = position
         self.position = position
         self._begun.set()
 
@@ -77,12 +69,6 @@ class Subscription(AsyncIterator[Change]):
         """Leave a change for the reader, in place of an earlier one of the same job."""
         self._waiting[job["id"]] = (revision, job)
         self._arrived.set()
-
-    def refresh(self, job: Json) -> None:
-        """Leave a job whose place in the queue moved. It brings no change number of its own, so it travels under the
-        last one told: a reader that resumes from it misses nothing and sees nothing again."""
-        revision, _ = self._waiting.get(job["id"], (0, None))
-        self.put(revision, job)
 
     async def __anext__(self) -> Change:
         while not self._waiting:
@@ -92,11 +78,10 @@ class Subscription(AsyncIterator[Change]):
             await self._arrived.wait()
         was_full = self.is_full
         job_id = min(self._waiting, key=lambda waiting: self._waiting[waiting][0])
-        revision, job = self._waiting.pop(job_id)
-        self._told = max(self._told, revision)
+        change = self._waiting.pop(job_id)
         if was_full:
             self._on_drained()
-        return self._told, job
+        return change
 
     async def aclose(self) -> None:
         """End the subscription; a waiting `anext` ends too."""
@@ -116,16 +101,12 @@ class Subscription(AsyncIterator[Change]):
 class JobFeed:
     """Fans changed jobs out to whoever follows. `run` is the one task; it belongs to one event loop."""
 
-    def __init__(self, database: Database, views: JobViews, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, views: JobViews) -> None:
         self._database = database
         self._views = views
-        self._now = now
         self._followers: WeakSet[Subscription] = WeakSet()
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._places: dict[str, int] = {}
-        self._places_due = now()
-        self._reminder: asyncio.TimerHandle | None = None
         self._has_stopped = False
 
     def poke(self) -> None:
@@ -160,8 +141,6 @@ class JobFeed:
         finally:
             self._loop = None
             self._has_stopped = True
-            if self._reminder is not None:
-                self._reminder.cancel()
             for follower in self._followers:
                 follower.close()
 
@@ -172,7 +151,7 @@ class JobFeed:
         for follower in followers:
             groups[follower.position].add(follower.user_id)
         try:
-            seen = await asyncio.to_thread(self._look, groups, self._places_are_due())
+            seen = await asyncio.to_thread(self._look, groups)
         except SQLAlchemyError:
             log.exception("The feed could not read what changed; it tries again.")
             await asyncio.sleep(RETRY_PAUSE_S)
@@ -183,37 +162,13 @@ class JobFeed:
         if any(not group.is_complete for group in seen.groups.values()):
             self._wake.set()
 
-    def _places_are_due(self) -> bool:
-        """Whether to look at the places in the queue now; if it is too early, a later wake-up is arranged."""
-        wait_s = self._places_due - self._now()
-        if wait_s <= 0:
-            self._places_due = self._now() + POSITIONS_INTERVAL_S
-            self._reminder = None
-            return True
-        if self._reminder is None and self._loop is not None:
-            self._reminder = self._loop.call_later(wait_s, self._wake.set)
-        return False
-
-    def _look(self, groups: Mapping[int | None, set[str]], with_places: bool) -> _Seen:
+    def _look(self, groups: Mapping[int | None, set[str]]) -> _Seen:
         """What changed since each group's position, in one query a group; all followers but new ones are one group."""
         with self._database.as_system(write=False) as session:
             found = {position: _changed(session, position, ids) for position, ids in groups.items()}
             jobs = {job.id: job for group in found.values() for job in group.jobs}
             shown = dict(zip(jobs, self._views.render(session, list(jobs.values())), strict=True))
-            self._places.update((job_id, _place(job)) for job_id, job in shown.items())
-            moved = self._moved(session, set().union(*groups.values())) if with_places else []
-        return _Seen(groups=found, shown=shown, moved=moved)
-
-    def _moved(self, session: Session, user_ids: Iterable[str]) -> list[Json]:
-        """The followers' waiting jobs whose place in the queue differs from the one last told: of the first ones, since
-        who waits behind a hundred others does not watch each of them go."""
-        pending = select(Job).where(Job.status == "pending", Job.user_id.in_(user_ids))
-        waiting = session.scalars(pending.order_by(Job.turn, Job.id).limit(WATCHED_PLACES)).all()
-        standings = self._views.standings.of(waiting)
-        places = {job.id: standings[job.id].queue_position for job in waiting}
-        moved = [job for job in waiting if self._places.get(job.id, places[job.id]) != places[job.id]]
-        self._places = places if len(self._places) > MAX_KNOWN_PLACES else self._places | places
-        return self._views.render(session, moved) if moved else []
+        return _Seen(groups=found, shown=shown)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +186,6 @@ class _Seen:
 
     groups: Mapping[int | None, _Group]
     shown: Mapping[str, Json]
-    moved: Sequence[Json]
 
 
 def _changed(session: Session, position: int | None, user_ids: Iterable[str]) -> _Group:
@@ -252,12 +206,4 @@ def _tell(follower: Subscription, seen: _Seen) -> None:
     for job in group.jobs:
         if job.user_id == follower.user_id:
             follower.put(job.revision, seen.shown[job.id])
-    for shown in seen.moved:
-        if shown["user_id"] == follower.user_id:
-            follower.refresh(shown)
     follower.catch_up(group.reached)
-
-
-def _place(shown: Json) -> int:
-    place: int = shown["progress"]["queue_position"]
-    return place

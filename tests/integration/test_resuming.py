@@ -92,13 +92,6 @@ def events(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             event = {}
 
 
-def place_of(job: dict[str, Any]) -> tuple[Any, ...]:
-    """What of a job only a change of its own moves: the queue and the clock move the rest."""
-    moving = ("queue_position", "eta_s")
-    progress = {name: value for name, value in job["progress"].items() if name not in moving}
-    return (json.dumps({**job, "progress": progress}, sort_keys=True),)
-
-
 @pytest.mark.parametrize("by_header", [True, False], ids=["Last-Event-ID", "after"])
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_stream_that_is_cut_again_and_again(
@@ -126,13 +119,10 @@ def test_a_stream_that_is_cut_again_and_again(
                 reader.read(chance.randint(1, 5))
             kept = httpx.get(f"{served.url}/api/jobs?limit=200", timeout=60).json()["items"]
 
+    # Nothing is repeated: each event has a number of its own, greater than any before, over all cuts and the restart.
     revisions = [revision for revision, _ in reader.told]
-    assert revisions == sorted(revisions)
+    assert revisions == sorted(set(revisions))
     # Nothing is missed: the last that was told of each job is how it stands.
     assert {job["id"]: job["status"] for job in kept} == {
         job_id: job["status"] for job_id, job in reader.states().items()
     }
-    # Nothing is repeated: no job is told twice in one state. One that waits is told its place whenever it moves, there
-    # and back too, under the number told last.
-    seen = [(revision, job["id"], *place_of(job)) for revision, job in reader.told if job["status"] != "pending"]
-    assert len(set(seen)) == len(seen)

@@ -7,6 +7,7 @@ const OFFLINE_AFTER_MS = 1500;
 const REOPEN_MS = 3000;
 const REST_AFTER_MS = 60000;
 const REFRESH_WAITING_MS = 5000;
+const REFRESH_AFTER_MOVE_MS = 500;
 const ASKS_AT_ONCE = 4;
 
 export const jobs = new Map();
@@ -20,6 +21,7 @@ let started = false;
 let lastEventId = "";
 let stream = null;
 let troubled = 0;
+let refreshing = 0;
 
 export const onJob = jobChanges.on;
 export const onAsset = assetChanges.on;
@@ -35,6 +37,10 @@ export function start() {
   openStream();
   restWhenHidden();
   setInterval(refreshWaiting, REFRESH_WAITING_MS);
+  // One's own line moves as soon as a job of one's own starts or ends.
+  onJob((job, known) => {
+    if (known && known.status !== job.status) refreshing ||= setTimeout(refreshWaiting, REFRESH_AFTER_MOVE_MS);
+  });
 }
 
 // A browser keeps six connections a host: a page that nobody looks at gives its stream back and catches up later.
@@ -63,8 +69,8 @@ function openStream() {
     setOnline(true);
   });
   opened.addEventListener("job", (event) => {
-    lastEventId = event.lastEventId || lastEventId;
-    putJob(JSON.parse(event.data), Number(event.lastEventId) || 1);
+    lastEventId = event.lastEventId;
+    putJob(JSON.parse(event.data), Number(event.lastEventId));
   });
   opened.addEventListener("error", () => {
     clearTimeout(troubled);
@@ -106,6 +112,8 @@ export async function loadJobs(parameters) {
 
 // Positions move when other people's jobs end, which no event of one's own tells.
 async function refreshWaiting() {
+  clearTimeout(refreshing);
+  refreshing = 0;
   const waiting = [...jobs.values()].some((job) => job.status === "pending");
   if (waiting && online && !document.hidden) await loadJobs({ status: "pending" }).catch(() => {});
 }

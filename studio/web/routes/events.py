@@ -41,7 +41,7 @@ async def events(
     last_event_id: Annotated[str | None, Header(description="resume after this event")] = None,
     after: Annotated[str | None, Query(description="the same, for a first connection")] = None,
 ) -> EventSourceResponse:
-    """Follow one's own jobs. Each event is named "job", its id is a revision and its data a job."""
+    """Follow one's own jobs. Each event is named "job", its data is a job and its id a revision, which only rises."""
     revision = _revision(last_event_id if last_event_id is not None else after)
     changes = services.feed.subscribe(person, revision)
     # The answer begins only now, so that what the client lists after its connection opened misses no change.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from studio.database.engine import Database
 from studio.database.schema import UserProfile
 from studio.media.storage import MediaStorage
 from studio.people import Origin, Person
+from studio.services.feed import JobFeed
 from studio.services.passwords import Passwords
 from studio.services.people_parts import PeopleParts, build_people
 from studio.web.client_uploads import ClientUploads
@@ -83,3 +85,14 @@ def door(desk: Any, tmp_path: Path) -> FrontDoor:
 def door_with(desk: Any, tmp_path: Path) -> Callable[[str], FrontDoor]:
     """A studio whose sign-up is as given."""
     return lambda signup: FrontDoor(desk, tmp_path, signup)
+
+
+@pytest.fixture
+async def feed(desk: Any) -> AsyncIterator[JobFeed]:
+    """A running feed that hears of every order."""
+    feed = JobFeed(desk.database, desk.views)
+    desk.jobs._announce = lambda lane: feed.poke()
+    task = asyncio.create_task(feed.run())
+    yield feed
+    task.cancel()
+    await asyncio.wait([task])

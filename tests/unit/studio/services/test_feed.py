@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,17 +10,6 @@ from pipelines.contract import Progress, Stage
 from studio.services import feed as feed_module
 from studio.services.feed import JobFeed, Subscription
 from tests.unit.studio.desk import until
-
-
-@pytest.fixture
-async def feed(desk) -> AsyncIterator[JobFeed]:
-    """A running feed that hears of every order."""
-    feed = JobFeed(desk.database, desk.views)
-    desk.jobs._announce = lambda lane: feed.poke()
-    task = asyncio.create_task(feed.run())
-    yield feed
-    task.cancel()
-    await asyncio.wait([task])
 
 
 async def _next(subscription: Subscription) -> tuple[int, dict[str, Any]]:
@@ -97,7 +85,8 @@ async def test_resuming_misses_nothing_and_repeats_nothing(desk, feed):
     seen += [await _next(second) for _ in range(6)]
 
     assert [job["id"] for _, job in seen] == ids
-    assert [revision for revision, _ in seen] == sorted({revision for revision, _ in seen})
+    revisions = [revision for revision, _ in seen]
+    assert revisions == sorted(set(revisions))
     await _settled(feed, desk)
     assert not second._waiting
 
@@ -154,7 +143,6 @@ async def test_a_long_history_comes_in_pages_and_never_floods_a_follower(desk, f
 
 @pytest.mark.parametrize("followers", [1, 100])
 async def test_a_wake_up_costs_one_query_however_many_follow(desk, feed, count_statements, followers):
-    feed._places_due = float("inf")
     subscriptions = [feed.subscribe(desk.alice) for _ in range(followers)]
     await _settled(feed, desk)
     with count_statements() as idle:
@@ -173,7 +161,6 @@ async def test_a_wake_up_costs_one_query_however_many_follow(desk, feed, count_s
 
 
 async def test_people_who_follow_share_the_query(desk, feed, count_statements):
-    feed._places_due = float("inf")
     people = [desk.person(f"P{number}") for number in range(20)]
     subscriptions = [feed.subscribe(person) for person in people]
     await _settled(feed, desk)
@@ -184,7 +171,6 @@ async def test_people_who_follow_share_the_query(desk, feed, count_statements):
 
 
 async def test_late_followers_join_the_shared_query(desk, feed, count_statements):
-    feed._places_due = float("inf")
     first = feed.subscribe(desk.alice)
     await _settled(feed, desk)
     desk.submit(desk.bob)
@@ -196,8 +182,7 @@ async def test_late_followers_join_the_shared_query(desk, feed, count_statements
     assert len(sent) == 1
 
 
-async def test_nothing_is_asked_while_nobody_follows_or_nothing_happens(desk, feed, count_statements, monkeypatch):
-    monkeypatch.setattr(feed_module, "POSITIONS_INTERVAL_S", 0.1)
+async def test_nothing_is_asked_while_nobody_follows_or_nothing_happens(desk, feed, count_statements):
     with count_statements() as alone:
         feed.poke()
         await asyncio.sleep(0.1)
@@ -205,7 +190,6 @@ async def test_nothing_is_asked_while_nobody_follows_or_nothing_happens(desk, fe
 
     mine = feed.subscribe(desk.alice)
     await _settled(feed, desk)
-    await asyncio.sleep(1.2)
     with count_statements() as idle:
         await asyncio.sleep(0.3)
     assert idle == []
@@ -233,25 +217,6 @@ async def test_a_cancelled_wait_loses_nothing(desk, feed):
     job = desk.submit(desk.alice)
 
     assert (await _next(mine))[1]["id"] == job["id"]
-
-
-async def test_waiting_jobs_learn_their_new_place_under_the_number_last_told(desk, feed, monkeypatch):
-    monkeypatch.setattr(feed_module, "POSITIONS_INTERVAL_S", 0.05)
-    desk.submit(desk.bob)
-    mine = feed.subscribe(desk.alice)
-    await _settled(feed, desk)
-    job = desk.submit(desk.alice)
-    revision, shown = await _next(mine)
-    assert shown["progress"]["queue_position"] == 1
-
-    desk.deliver(desk.claim())
-    feed.poke()
-    told, shown = await _next(mine)
-    assert (shown["id"], shown["progress"]["queue_position"]) == (job["id"], 0)
-    assert told == revision
-    feed.poke()
-    await asyncio.sleep(0.3)
-    assert not mine._waiting, "an unchanged place is not told again"
 
 
 async def test_the_feed_survives_a_database_that_is_away(desk, feed, monkeypatch, caplog):
