@@ -75,7 +75,7 @@ def test_a_closed_tab_does_not_stop_the_job(chromium: Browser, make_studio: Make
         visit(page, server.url)
         page.get_by_text("Advanced").first.click()
         steps = page.locator("#steps input[type=number]")
-        steps.fill("80")
+        steps.fill("30")
         steps.press("Tab")
         page.locator("#prompt textarea").fill(PROMPT)
         page.locator("#generate").click()
@@ -87,7 +87,7 @@ def test_a_closed_tab_does_not_stop_the_job(chromium: Browser, make_studio: Make
 
     job = server.wait_completed(job_id)
     assert job["attempt"] == 1
-    assert job["config"]["steps"] == 80
+    assert job["config"]["steps"] == 30
 
     with chromium.new_context() as context:
         page = context.new_page()

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import socket
+
+import psutil
 import pytest
 
-from queue_backend.spawning import LOG_ROTATE_BYTES, LOG_TAIL_LINES, explain, read_tail, rotate
+from queue_backend.messages import WorkerSpec
+from queue_backend.spawning import LOG_ROTATE_BYTES, LOG_TAIL_LINES, explain, kill_group, read_tail, rotate, spawn
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,18 @@ def test_a_large_log_is_put_aside(tmp_path):
     rotate(log)
     assert not log.exists()
     assert (tmp_path / "logs" / "worker.old.log").stat().st_size == LOG_ROTATE_BYTES + 1
+
+
+@pytest.mark.parametrize(("set_by_hand", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_of_workers_leave_the_cores_to_each_other(tmp_path, monkeypatch, set_by_hand, policy):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if set_by_hand:
+        monkeypatch.setenv("OMP_WAIT_POLICY", set_by_hand)
+    ours, its = socket.socketpair()
+    with ours, its:
+        child = spawn(WorkerSpec(lane="lane", factory="types:SimpleNamespace"), its.fileno(), tmp_path / "worker.log")
+        try:
+            assert psutil.Process(child.pid).environ()["OMP_WAIT_POLICY"] == policy
+        finally:
+            kill_group(child.pid)
+            child.wait(20)
