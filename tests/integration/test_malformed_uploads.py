@@ -20,8 +20,8 @@ from tests.integration.people import PASSWORD, make_admin
 from tests.integration.small_studio import ServedStudio, SmallStudio
 
 MANY = 500
-MAX_GROWTH_BYTES = 400 * 2**20
-"""What the process may have grown by in the end: less than two of the largest pictures take while they are decoded."""
+MAX_GROWTH_BYTES = 100 * 2**20
+"""What the process may have grown by in the end: less than one of the largest pictures takes while it is decoded."""
 WARM_UP = 60
 
 

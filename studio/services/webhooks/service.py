@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ from studio.people import Person, require_scope
 from studio.services.profiles import GUEST, now_s, printable
 from studio.services.views import iso
 from studio.services.webhooks.deliveries import delivery_json
-from studio.services.webhooks.destinations import Destinations
+from studio.services.webhooks.destinations import Destinations, Refused
 from studio.services.webhooks.events import JOB_EVENTS, PING, ping_payload
 from studio.services.webhooks.signing import Signing, change_salt, new_salt
+
+log = logging.getLogger(__name__)
 
 MAX_WEBHOOKS = 10
 MAX_DESCRIPTION_CHARS = 200
@@ -84,7 +87,7 @@ class WebhookService:
         Raises Forbidden for guests, InvalidInput for an address that may not be called, Conflict over MAX_WEBHOOKS.
         """
         need_account(person)
-        self._destinations.check(new.url)
+        self._check(person, new.url)
         events = _checked_events(new.events)
         with self._database.as_person(person) as session:
             if (session.scalar(select(func.count(Webhook.id))) or 0) >= MAX_WEBHOOKS:
@@ -107,7 +110,7 @@ class WebhookService:
         need_account(person)
         self.get(person, webhook_id)
         if change.url is not None:
-            self._destinations.check(change.url)
+            self._check(person, change.url)
         events = None if change.events is None else _checked_events(change.events)
         with self._database.as_person(person) as session:
             webhook = _found(session, webhook_id, lock=True)
@@ -170,7 +173,14 @@ class WebhookService:
         """
         if url is not None:
             need_account(person)
-            self._destinations.check(url, "webhook_url")
+            self._check(person, url, "webhook_url")
+
+    def _check(self, person: Person, url: str, field: str = "url") -> None:
+        try:
+            self._destinations.check(url, field)
+        except Refused as error:
+            log.warning("%s may not be told by webhook: %s", person.id, error)
+            raise
 
     def job_secret(self, person: Person) -> Json:
         """The secret that signs what goes to the `webhook_url` of orders. Raises Forbidden for guests and for keys that

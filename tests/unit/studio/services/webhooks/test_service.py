@@ -41,6 +41,22 @@ def test_a_webhook_is_made_changed_and_removed_and_only_its_person_sees_it(outbo
     assert services.list(ann) == []
 
 
+def test_an_address_inside_is_refused_and_the_log_says_who_named_it(outbox, caplog):
+    services, ann = outbox.parts.service, outbox.alice
+    _, made = services.create(ann, NewWebhook(url=URL))
+    inside = "http://10.0.0.1/secret-path"
+    for refused in (
+        lambda: services.create(ann, NewWebhook(url=inside)),
+        lambda: services.change(ann, made["id"], WebhookChange(url=inside)),
+        lambda: services.check_order(ann, inside),
+    ):
+        caplog.clear()
+        with pytest.raises(InvalidInput, match="not in the public internet"):
+            refused()
+        assert f"{ann.id} may not be told by webhook: 10.0.0.1 is not in the public internet" in caplog.text
+        assert "secret-path" not in caplog.text
+
+
 def test_nothing_in_the_database_signs(outbox):
     secret, made = outbox.parts.service.create(outbox.alice, NewWebhook(url=URL))
     jobs = outbox.parts.service.rotate_job_secret(outbox.alice)["secret"]
