@@ -28,7 +28,9 @@ def spawn(spec: WorkerSpec, descriptor: int, log: Path) -> subprocess.Popen[byte
     """Start the child process with the socket `descriptor`. Blocks for some milliseconds. Raises OSError."""
     rotate(log)
     search = [spec.environment.get("PYTHONPATH"), str(_PROGRAM_ROOT), os.environ.get("PYTHONPATH")]
-    environment = _SHARED_CORES | os.environ | spec.environment | {"PYTHONPATH": os.pathsep.join(path for path in search if path)}
+    environment = (
+        _SHARED_CORES | os.environ | spec.environment | {"PYTHONPATH": os.pathsep.join(path for path in search if path)}
+    )
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "queue_backend.worker", str(descriptor)],

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.people_steps import SIZES, OpenBrowser, browsers
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 
@@ -26,3 +28,17 @@ def chromium(launch: Callable[..., Browser]) -> Iterator[Browser]:
     browser = launch()
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def open_browser(chromium: Browser) -> Iterator[OpenBrowser]:
+    """Opens browsers of people who share nothing."""
+    with browsers(chromium) as make:
+        yield make
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest) -> str:
+    """At a desk, and on a phone."""
+    wanted: str = request.param
+    return wanted

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from studio.people import Person
 from tests.browser.painted_studio import PaintedStudio
 from tests.browser.people_steps import (
     PATIENCE_MS,
-    SIZES,
     OpenBrowser,
-    browsers,
     painted,
     register,
     see_studio,
@@ -34,18 +32,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
 @pytest.fixture(scope="module")
 def root(studio: PaintedStudio) -> Person:
     return make_admin(studio.studio)
-
-
-@pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> str:
-    wanted: str = request.param
-    return wanted
-
-
-@pytest.fixture
-def open_browser(chromium: Browser) -> Iterator[OpenBrowser]:
-    with browsers(chromium) as make:
-        yield make
 
 
 def order(page: Page, prompt: str) -> None:

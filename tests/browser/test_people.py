@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.painted_studio import PaintedStudio
 from tests.browser.people_steps import (
     LOGIN,
-    SIZES,
     OpenBrowser,
-    browsers,
     new_address,
     painted,
     register,
@@ -33,18 +31,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
         assert isinstance(served, PaintedStudio)
         make_admin(served.studio)
         yield served
-
-
-@pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> str:
-    wanted: str = request.param
-    return wanted
-
-
-@pytest.fixture
-def open_browser(chromium: Browser) -> Iterator[OpenBrowser]:
-    with browsers(chromium) as make:
-        yield make
 
 
 def sign_up(page: Page, url: str, email: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.painted_studio import PaintedStudio
 from tests.browser.people_steps import (
@@ -15,7 +15,6 @@ from tests.browser.people_steps import (
     PATIENCE_MS,
     SIZES,
     OpenBrowser,
-    browsers,
     painted,
     register,
     see_studio,
@@ -47,12 +46,6 @@ def open_to_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Painted
     with PaintedStudio(tmp_path_factory.mktemp("guests"), mode="guest").serving() as served:
         assert isinstance(served, PaintedStudio)
         yield served
-
-
-@pytest.fixture
-def open_browser(chromium: Browser) -> Iterator[OpenBrowser]:
-    with browsers(chromium) as make:
-        yield make
 
 
 def listening(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
