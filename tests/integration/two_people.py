@@ -71,8 +71,8 @@ class TwoPeople:
             "storage": self.ann.get("/api/storage").json(),
             "keys": [key["id"] for key in self.ann.get("/api/keys").json()["items"]],
             "sessions": [one["id"] for one in self.ann.get("/api/sessions").json()["items"]],
-            "webhooks": self.ann.get("/api/webhooks").json(),
-            "message": self.ann.get(f"/api/webhooks/deliveries/{self.anns['message']}").json(),
+            "webhooks": [_still(one) for one in self.ann.get("/api/webhooks").json()["items"]],
+            "message": _still(self.ann.get(f"/api/webhooks/deliveries/{self.anns['message']}").json()),
             "upload": self.ann.get(f"/gradio_api/file={self.anns['upload_path']}").content,
         }
 
@@ -81,6 +81,12 @@ class TwoPeople:
         things = {name: str(uuid4()) for name in self.anns}
         things["upload_path"] = self.anns["upload_path"].replace("/people/", f"/people/{secrets.token_hex(4)}")
         return {**things, "event": secrets.token_hex(16), "session": secrets.token_hex(6)} | self.bens
+
+
+def _still(thing: dict[str, Any]) -> dict[str, Any]:
+    """A webhook or its message without what the tries to send it move, which go on beside the walk."""
+    moving = {"status", "attempts", "last_error", "next_attempt_at", "delivered_at", "log", "failing_since"}
+    return {name: value for name, value in thing.items() if name not in moving}
 
 
 def filled(value: Any, things: dict[str, str]) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 from queue_backend.messages import WorkerSpec
 from queue_backend.spawning import LOG_ROTATE_BYTES, LOG_TAIL_LINES, explain, kill_group, read_tail, rotate, spawn
+from tests.live import wait_for
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,9 @@ def test_idle_threads_of_workers_leave_the_cores_to_each_other(tmp_path, monkeyp
     with ours, its:
         child = spawn(WorkerSpec(lane="lane", factory="types:SimpleNamespace"), its.fileno(), tmp_path / "worker.log")
         try:
-            assert psutil.Process(child.pid).environ()["OMP_WAIT_POLICY"] == policy
+            process = psutil.Process(child.pid)
+            wait_for(lambda: "queue_backend.worker" in process.cmdline(), 20)  # until then it is still becoming it
+            assert process.environ()["OMP_WAIT_POLICY"] == policy
         finally:
             kill_group(child.pid)
             child.wait(20)
