@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import gc
 import importlib
 import logging
 import os
@@ -148,13 +147,10 @@ class Worker:
 
     def warm_up(self) -> None:
         """Import the factory's modules ahead of the first run. A failure is told to that run, which tries again."""
-        gc.disable()  # a fifth of the time that torch and diffusers take to import goes into looking for garbage
         try:
             self._runnable = build(self._spec)
         except Exception:  # whatever the factory's modules raise on import
             _logger.exception("The worker's factory %s failed.", self._spec.factory)
-        gc.enable()
-        gc.freeze()  # what was imported stays
 
     def serve(self) -> int:
         """Work until told to stop; returns the exit code."""
