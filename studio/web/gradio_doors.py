@@ -116,7 +116,7 @@ class GradioDoors:
         name, event = r"(?!run_)[A-Za-z0-9_-]{1,100}", r"(?P<event>[A-Za-z0-9_-]{1,100})"
         self._doors: tuple[tuple[str, re.Pattern[str], Door], ...] = (
             ("GET", re.compile(r"/"), self._page),
-            ("GET", re.compile(rf"/config/?|{PREFIX}/info/?"), self._without_query),
+            ("GET", re.compile(rf"/config/?|{PREFIX}/(?:info|app_id)/?"), self._without_query),
             ("POST", re.compile(rf"{PREFIX}/run/predict"), self._at_once),
             ("POST", re.compile(rf"{PREFIX}/queue/join"), self._begin),
             ("POST", re.compile(rf"{PREFIX}/call/(?:v2/)?{name}/?"), self._begin),

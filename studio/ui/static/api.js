@@ -8,6 +8,7 @@ export class ApiError extends Error {
   }
 }
 
+export const SIGNED_OUT = "ov:signed-out"; // an event: the studio no longer knows whose page this is
 const UNREACHABLE = "The studio cannot be reached right now. Your jobs go on; try again in a moment.";
 
 async function ask(method, path, options = {}) {
@@ -19,6 +20,7 @@ async function ask(method, path, options = {}) {
   }
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
+  if (response.status === 401) document.dispatchEvent(new Event(SIGNED_OUT));
   const error = body?.error;
   throw new ApiError(error?.message ?? `The studio answered with ${response.status}. Try again in a moment.`, error?.code ?? "internal", response.status);
 }

@@ -3,7 +3,10 @@
 import { accountLink } from "./account.js";
 import { api } from "./api.js";
 import { debounce, h, iconButton, icon } from "./dom.js";
+import { keepDraft } from "./draft.js";
+import { nameShortcut, wireGenerate } from "./generate.js";
 import { memoryMeter } from "./memory.js";
+import { onSignedIn, watchSession } from "./session.js";
 import { onJob, onLine, start } from "./store.js";
 
 const TABS = ["workspace", "library", "jobs"];
@@ -11,14 +14,26 @@ const TOKENS_A_CHUNK = 75;
 
 export function mount({ element }) {
   const offline = h("div", { class: "ov-offline", role: "status", hidden: true }, "Reconnecting…; your jobs go on");
-  element.replaceChildren(h("a", { class: "ov-brand", href: "/", "aria-label": "OurVidz" }, brandMark(), h("span", {}, "OurVidz")), h("div", { class: "ov-frame-memory" }, memoryMeter(), accountLink()), h("div", { class: "ov-frame-end" }, themeSwitch()), offline);
-  onLine((online) => (offline.hidden = online));
+  const signedOut = h("div", { class: "ov-offline", role: "alert", hidden: true }, "You are signed out; your jobs go on. ", signInAgain());
+  element.replaceChildren(h("a", { class: "ov-brand", href: "/", "aria-label": "OurVidz" }, brandMark(), h("span", {}, "OurVidz")), h("div", { class: "ov-frame-memory" }, memoryMeter(), accountLink()), h("div", { class: "ov-frame-end" }, themeSwitch()), offline, signedOut);
+  onLine((online) => (offline.hidden = online || !signedOut.hidden));
+  onSignedIn((signedIn) => {
+    signedOut.hidden = signedIn;
+    offline.hidden ||= !signedIn;
+  });
+  watchSession();
   start();
   badges();
-  keyboard();
+  wireGenerate();
   followTabs();
   document.addEventListener("ov:tab", (event) => openTab(event.detail));
   dressComposer();
+}
+
+// In another tab, so that this page keeps what was typed and chosen: it goes on once one has signed in there. Inside
+// another site's page only that frame would be signed in.
+function signInAgain() {
+  return h("a", { class: "ov-way", href: "/login", target: window.self === window.top ? "_blank" : null }, "Sign in again");
 }
 
 function brandMark() {
@@ -76,15 +91,6 @@ function badges() {
   setInterval(() => document.hidden || count(), 20000);
 }
 
-function keyboard() {
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey)) return;
-    if (!event.target.closest?.("#composer")) return;
-    event.preventDefault();
-    document.querySelector("button#generate, #generate button")?.click();
-  });
-}
-
 // Words and marks come close to the text encoder's tokens, which the browser cannot count exactly.
 const tokens = (text) => (text.match(/[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? []).length;
 
@@ -101,8 +107,8 @@ function dressComposer() {
   count();
   field.addEventListener("input", count);
   setInterval(count, 700); // Python fills the field without an event
-  const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-  document.querySelector("button#generate, #generate button")?.setAttribute("data-keys", mac ? "⌘⏎" : "Ctrl ⏎");
+  nameShortcut();
+  keepDraft();
   if (matchMedia("(hover: hover)").matches && document.activeElement === document.body) field.focus();
   for (const id of ["seed-random", "seed-last", "swap"]) tooltip(id);
   return undefined;

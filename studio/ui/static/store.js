@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { emitter } from "./dom.js";
+import { checkPerson } from "./session.js";
 
 const OFFLINE_AFTER_MS = 1500;
 const REOPEN_MS = 3000;
@@ -67,6 +68,7 @@ function openStream() {
   opened.addEventListener("open", () => {
     clearTimeout(troubled);
     setOnline(true);
+    checkPerson();
   });
   opened.addEventListener("job", (event) => {
     lastEventId = event.lastEventId;
@@ -75,7 +77,9 @@ function openStream() {
   opened.addEventListener("error", () => {
     clearTimeout(troubled);
     troubled = setTimeout(() => setOnline(false), OFFLINE_AFTER_MS);
-    if (opened.readyState === EventSource.CLOSED) setTimeout(() => stream === opened && openStream(), REOPEN_MS);
+    if (opened.readyState !== EventSource.CLOSED) return;
+    checkPerson();
+    setTimeout(() => stream === opened && openStream(), REOPEN_MS);
   });
 }
 

@@ -64,6 +64,7 @@ def wire_rewriting(composer: Composer, services: Services) -> None:
         rewrite,
         {prompt, *composer.picks.values()},
         [prompt, rewriter, notice],
+        preprocess=False,  # as FOLLOWS of the workspace: a pick may still be on its way
         concurrency_id="rewriting",
         concurrency_limit=REWRITERS,
         **SHOWN,

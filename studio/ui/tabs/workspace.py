@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,8 @@ MASK_CANVAS_PX = 1024
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Of every handler of the screens: beside the queue, so that a click never waits behind a job."""
 FOLLOWS: dict[str, Any] = {**QUIET, "preprocess": False}
-"""Of handlers that follow a change made by another handler. Values come as they are: Gradio's own checks would refuse
-them while the other's changes are still arriving in the browser one by one."""
+"""Of handlers that may run while another's changes are still on their way to the browser. Values come as they are:
+Gradio's own checks would refuse an engine that the pick of another kind has just ruled out."""
 
 
 def build_workspace(services: Services) -> Composer:
@@ -81,7 +82,20 @@ def wire_reuse(composer: Composer, services: Services, *views: JsonView) -> None
         return composer.show_fields(fields, job["type"], services.catalog)
 
     for view in views:
-        view.reuse(reuse, outputs=outputs, **QUIET)
+        _fill(view.reuse, reuse, None, outputs)
+
+
+def _fill(event: Callable[..., Any], handler: Callable[..., Any], inputs: set[Any] | None, outputs: list[Any]) -> None:
+    """Let `handler` fill the composer on `event`. `generate.js` is told, and holds a press of Generate back until the
+    composer is full: of a composer that is half filled an order would be half of one recipe and half of another."""
+    filling = event(handler, inputs, outputs, js=_tell("ov:filling"), **FOLLOWS)
+    filling.success(None, js=_tell("ov:filled"), **QUIET)
+    filling.failure(None, js=_tell("ov:unfilled"), **QUIET)
+
+
+def _tell(event: str) -> str:
+    """A function for the browser that raises `event` and passes on what it was given."""
+    return f'(...values) => {{ document.dispatchEvent(new Event("{event}")); return values; }}'
 
 
 def _known_reference(services: Services, person: Person, reference: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +116,8 @@ def _wire_generate(composer: Composer, feed: JobFeed, services: Services) -> Non
             return {composer.notice: notice_of(error)}
         return {feed: job, composer.notice: None}
 
-    composer.generate.click(generate, inputs, [feed, composer.notice], trigger_mode="multiple", **QUIET)
+    ordering = composer.generate.click(generate, inputs, [feed, composer.notice], trigger_mode="multiple", **QUIET)
+    ordering.failure(None, js=_tell("ov:failed"), **QUIET)
 
 
 def _submit(services: Services, request: gr.Request, composer: Composer, values: dict[Any, Any]) -> dict[str, Any]:
@@ -158,8 +173,8 @@ def _wire_choices(composer: Composer, feed: JobFeed, services: Services) -> None
         return {**updates, prompt: {**updates[prompt], "value": str(wanted["prompt"])}, composer.rewriter: IDLE}
 
     for axis, radio in composer.picks.items():
-        radio.input(change_kind if axis == "kind" else change, inputs, _shown(composer), **QUIET)
-    feed.example(take_example, inputs, [*_shown(composer), composer.rewriter], **QUIET)
+        _fill(radio.input, change_kind if axis == "kind" else change, inputs, _shown(composer))
+    _fill(feed.example, take_example, inputs, [*_shown(composer), composer.rewriter])
     _wire_length(composer, services)
 
 
@@ -190,10 +205,10 @@ def _wire_shape(composer: Composer, services: Services) -> None:
         return {**turned, composer.aspect: follow_sides({**values, **turned})}
 
     inputs = {width, height, composer.aspect, *composer.picks.values()}
-    composer.aspect.input(follow_aspect, inputs, [width, height], **QUIET)
-    composer.swap.click(swap, inputs, [width, height, composer.aspect], **QUIET)
+    composer.aspect.input(follow_aspect, inputs, [width, height], **FOLLOWS)
+    composer.swap.click(swap, inputs, [width, height, composer.aspect], **FOLLOWS)
     for side in (width, height):
-        side.input(follow_sides, inputs, [composer.aspect], **QUIET)
+        side.input(follow_sides, inputs, [composer.aspect], **FOLLOWS)
 
 
 def _wire_estimate(composer: Composer, services: Services) -> None:
