@@ -69,6 +69,12 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             yield pair
 
 
+@pytest.fixture(scope="module")
+def whole(pair: TwoPeople) -> dict[str, Any]:
+    """All of Ann's before the walk, and after each of its steps."""
+    return pair.whole_of_ann()
+
+
 @pytest.fixture
 def bens_client(pair: TwoPeople, tmp_path: Path) -> Iterator[Client]:
     """Ben by the Python client."""
@@ -100,8 +106,7 @@ def test_the_inventory_holds_no_route_that_there_is_not(pair: TwoPeople) -> None
 
 
 @pytest.mark.parametrize("step", STEPS, ids=name_of)
-def test_the_walk(pair: TwoPeople, step: Step) -> None:
-    before = pair.whole_of_ann()
+def test_the_walk(pair: TwoPeople, whole: dict[str, Any], step: Step) -> None:
     status, text = pair.ask(pair.ben, step, pair.anns | pair.bens)
     nobodys, nobodys_text = pair.ask(pair.nobody, step, pair.anns | pair.bens)
 
@@ -109,7 +114,7 @@ def test_the_walk(pair: TwoPeople, step: Step) -> None:
     for mark in pair.marks:
         assert mark not in shown
         assert step.kind is Kind.THING or mark not in nobodys_text
-    assert pair.whole_of_ann() == before
+    assert pair.whole_of_ann() == whole
 
     if step.kind is Kind.OPEN:
         assert (status, nobodys) == (200, 200)
