@@ -42,6 +42,13 @@ def page(open_browser: OpenBrowser, studio: PaintedStudio, ann: str, size: str) 
     return page
 
 
+@pytest.fixture(scope="module")
+def open_to_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
+    with PaintedStudio(tmp_path_factory.mktemp("guests"), mode="guest").serving() as served:
+        assert isinstance(served, PaintedStudio)
+        yield served
+
+
 def told(page: Page) -> Locator:
     return page.get_by_text("You are signed out; your jobs go on.")
 
@@ -78,3 +85,34 @@ def test_another_person_finds_nothing_of_the_one_before(page: Page, studio: Pain
     see_studio(page)
     expect(page.locator("#prompt textarea")).to_have_value("")
     assert "a mast" not in page.content()
+
+
+def test_the_page_of_a_guest_who_signs_in_beside_it_begins_anew(
+    open_browser: OpenBrowser, open_to_guests: PaintedStudio, size: str
+) -> None:
+    context = open_browser(size)
+    page, beside = context.new_page(), context.new_page()
+    page.goto(open_to_guests.url)
+    painted(page, "a raft")
+    sign_in(beside, open_to_guests.url, register(open_to_guests))
+    see_studio(beside)
+    page.evaluate("dispatchEvent(new Event('focus'))")  # a browser without a window has no tabs to come back to
+    expect(page.get_by_role("link", name="account and sign-out")).to_be_visible(timeout=SOON_MS)
+    see_studio(page)
+    assert "a raft" not in page.content()
+
+
+def test_a_browser_that_keeps_no_cookies_is_left_in_peace(
+    open_browser: OpenBrowser, open_to_guests: PaintedStudio
+) -> None:
+    page = open_browser().new_page()
+    loaded: list[str] = []
+    page.on("load", lambda one: loaded.append(one.url))
+    page.goto(open_to_guests.url)
+    see_studio(page)
+    for _ in range(3):  # another guest each time
+        page.context.clear_cookies()
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        page.wait_for_timeout(300)
+    expect(told(page)).to_be_hidden()
+    assert len(loaded) == 1

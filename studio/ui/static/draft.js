@@ -1,7 +1,7 @@
 // What is typed survives a reload, such as Gradio's own once a lost connection is back. It is kept with this page's entry
 // in the browser's history, which pages that come after it do not see, and is given back to the same person alone.
 
-import { api } from "./api.js";
+import { checkPerson } from "./session.js";
 
 const FIELDS = ["prompt", "negative-prompt"];
 const KEEP_MS = 700;
@@ -11,7 +11,7 @@ const field = (id) => document.querySelector(`#${id} textarea`);
 export async function keepDraft() {
   const [visit] = performance.getEntriesByType("navigation");
   const draft = history.state?.draft;
-  const me = await api.me().catch(() => null);
+  const me = await checkPerson();
   if (!me) return;
   if (visit?.type === "reload" && draft?.person === me.id) await restore(draft);
   const keep = () => keepFor(me.id);

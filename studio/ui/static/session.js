@@ -4,7 +4,7 @@ import { SIGNED_OUT, api } from "./api.js";
 import { emitter } from "./dom.js";
 
 const changes = emitter();
-let person = null;
+let first = null;
 let signedIn = true;
 
 // Tells `listener` at once, and whenever it changes.
@@ -16,20 +16,20 @@ export const onSignedIn = (listener) => {
 export function watchSession() {
   document.addEventListener(SIGNED_OUT, () => become(false));
   for (const [target, event] of [[document, "visibilitychange"], [window, "focus"]]) {
-    target.addEventListener(event, () => signedIn || document.hidden || checkPerson());
+    target.addEventListener(event, () => document.hidden || checkPerson()); // one may have signed in or out elsewhere
   }
   return checkPerson();
 }
 
-// Resolves true when the studio answers this page's person. What is on the page of one person is not for another who
-// has signed in since: then the page begins anew.
+// The person whom the studio answers here, or null. What is on the page of one person is not for another who has signed
+// in since: then the page begins anew. Not for another guest: a browser without cookies is a new one with every call.
 export async function checkPerson() {
   const me = await api.me().catch(() => null); // signed out: the refusal was told above
-  if (!me) return false;
-  person ??= me.id;
-  if (me.id !== person) location.reload();
+  if (!me) return null;
+  first ??= me;
+  if (me.id !== first.id && (me.signed_in || first.signed_in)) location.reload();
   become(true);
-  return me.id === person;
+  return me;
 }
 
 function become(now) {
