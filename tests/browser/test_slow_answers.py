@@ -108,16 +108,20 @@ def test_a_press_of_generate_waits_for_the_pick_before_it(page: Page, painted: P
     expect(page.locator("#notice")).to_be_empty()
 
 
-def test_picks_and_shapes_in_quick_succession_are_not_refused(page: Page, painted: PaintedStudio) -> None:
+def test_picks_and_shapes_in_quick_succession_are_not_refused(page: Page) -> None:
+    refused: list[int] = []
+    page.on("response", lambda answer: answer.ok or refused.append(answer.status))
     line = SlowLine(page)
     press(page, "kind", "Film")
     line.wait_for_a_question()
     press(page, "quality", "High")
     page.locator("#swap").click()
+    page.locator("#aspect label", has_text="9:16").click()
     line.let_through()
     expect(page.locator("#frames")).to_be_visible()
-    page.wait_for_timeout(1500)  # a refusal would come with the answers
-    expect(page.locator(".toast-body.error")).to_have_count(0)
+    expect(page.locator("#choice-quality label.selected")).to_contain_text("High")
+    page.wait_for_load_state("networkidle")
+    assert refused == []
 
 
 def test_where_the_pick_fails_nothing_is_ordered(page: Page, painted: PaintedStudio) -> None:

@@ -27,7 +27,7 @@ export function nameShortcut() {
 }
 
 // A pick, an example or a job to reuse fills the composer with the server's answer. A press that comes before it waits
-// for it, however often it is repeated; where the answer fails (Gradio says so) nothing is ordered.
+// for it, however often it is repeated; where the answer fails nothing is ordered.
 function holdWhileFilling() {
   let filling = 0;
   let held = false;

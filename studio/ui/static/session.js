@@ -18,7 +18,7 @@ export function watchSession() {
   for (const [target, event] of [[document, "visibilitychange"], [window, "focus"]]) {
     target.addEventListener(event, () => document.hidden || checkPerson()); // one may have signed in or out elsewhere
   }
-  return checkPerson();
+  checkPerson();
 }
 
 // The person whom the studio answers here, or null. What is on the page of one person is not for another who has signed
