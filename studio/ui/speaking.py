@@ -40,3 +40,8 @@ def person_of(services: Services, request: gr.Request) -> Person:
     """Who clicked. Raises SignInNeeded."""
     beneath = request.request  # Gradio's own wrapper turns the cookies into an object that is no mapping
     return services.person_for(request if beneath is None else beneath)
+
+
+def tell_page(event: str) -> str:
+    """The `js` of a Gradio event: raises `event` in the document and passes on what it was given."""
+    return f'(...values) => {{ document.dispatchEvent(new Event("{event}")); return values; }}'

@@ -73,6 +73,13 @@ def test_whoever_is_signed_out_is_told_and_goes_on_where_they_were(page: Page, s
     expect(strip.locator(".ov-tile[data-asset] img")).to_have_count(6)
 
 
+def test_rewriting_tells_it_and_leaves_the_words_alone(page: Page) -> None:
+    page.get_by_role("button", name="Rewrite").click()
+    expect(told(page)).to_be_visible()
+    expect(page.locator("#prompt textarea")).to_have_value("a sail that took an hour to describe")
+    expect(page.locator("#prompt textarea")).to_be_editable()
+
+
 def test_the_page_tells_it_by_itself(page: Page) -> None:
     expect(told(page)).to_be_visible(timeout=SOON_MS)
     expect(page.get_by_text("Reconnecting…")).to_be_hidden()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from studio.ui.choices import choose
-from studio.ui.speaking import notice_of, person_of
+from studio.ui.speaking import notice_of, person_of, tell_page
 from studio.ui.tabs.composer import IDLE, Composer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def wire_rewriting(composer: Composer, services: Services) -> None:
     def give_back(event: gr.EventData) -> dict[Any, Any]:
         return {prompt: str(event._data["original"]), rewriter: IDLE}
 
-    rewriter.rewrite(
+    rewriting = rewriter.rewrite(
         rewrite,
         {prompt, *composer.picks.values()},
         [prompt, rewriter, notice],
@@ -69,6 +69,7 @@ def wire_rewriting(composer: Composer, services: Services) -> None:
         concurrency_limit=REWRITERS,
         **SHOWN,
     )
+    rewriting.failure(None, js=tell_page("ov:failed"), queue=False, **SHOWN)
     rewriter.stop(stop, outputs=[prompt, rewriter], queue=False, **SHOWN)
     rewriter.undo(give_back, outputs=[prompt, rewriter], queue=False, **SHOWN)
 

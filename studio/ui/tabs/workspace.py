@@ -29,7 +29,7 @@ from studio.ui.composing import (
     size_of,
     work_from,
 )
-from studio.ui.speaking import notice_of, off_loop, person_of
+from studio.ui.speaking import notice_of, off_loop, person_of, tell_page
 from studio.ui.tabs.composer import IDLE, Composer, build_composer
 from studio.ui.tabs.rewriting import wire_rewriting
 
@@ -88,14 +88,9 @@ def wire_reuse(composer: Composer, services: Services, *views: JsonView) -> None
 def _fill(event: Callable[..., Any], handler: Callable[..., Any], inputs: set[Any] | None, outputs: list[Any]) -> None:
     """Let `handler` fill the composer on `event`. `generate.js` is told, and holds a press of Generate back until the
     composer is full: of a composer that is half filled an order would be half of one recipe and half of another."""
-    filling = event(handler, inputs, outputs, js=_tell("ov:filling"), **FOLLOWS)
-    filling.success(None, js=_tell("ov:filled"), **QUIET)
-    filling.failure(None, js=_tell("ov:unfilled"), **QUIET)
-
-
-def _tell(event: str) -> str:
-    """A function for the browser that raises `event` and passes on what it was given."""
-    return f'(...values) => {{ document.dispatchEvent(new Event("{event}")); return values; }}'
+    filling = event(handler, inputs, outputs, js=tell_page("ov:filling"), **FOLLOWS)
+    filling.success(None, js=tell_page("ov:filled"), **QUIET)
+    filling.failure(None, js=tell_page("ov:unfilled"), **QUIET)
 
 
 def _known_reference(services: Services, person: Person, reference: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +112,7 @@ def _wire_generate(composer: Composer, feed: JobFeed, services: Services) -> Non
         return {feed: job, composer.notice: None}
 
     ordering = composer.generate.click(generate, inputs, [feed, composer.notice], trigger_mode="multiple", **QUIET)
-    ordering.failure(None, js=_tell("ov:failed"), **QUIET)
+    ordering.failure(None, js=tell_page("ov:failed"), **QUIET)
 
 
 def _submit(services: Services, request: gr.Request, composer: Composer, values: dict[Any, Any]) -> dict[str, Any]:
