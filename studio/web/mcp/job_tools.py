@@ -61,7 +61,7 @@ class JobDesk:
                     fraction = job["progress"]["fraction"]
                     if fraction > told:  # as the protocol demands of progress
                         told = fraction
-                        await tell(fraction, 1.0, _words(job))
+                        await tell(fraction, 1.0, where_it_stands(job))
         return job
 
     def made(self, call: Call, job: Json) -> CallToolResult:
@@ -175,7 +175,9 @@ def _add_prompts(server: MCPServer, services: Services) -> None:
         return result(await services.enhancing.enhance(call_of(context, "generate").person, prompt, kind))
 
 
-def _words(job: Json) -> str:
+def where_it_stands(job: Json) -> str:
     """Where a job stands, for the person who waits."""
     ahead = job["progress"]["queue_position"]
-    return f"{ahead} jobs ahead" if job["status"] == "pending" and ahead else str(job["stage"])
+    if job["status"] != "pending" or not ahead:
+        return str(job["stage"])
+    return "1 job ahead" if ahead == 1 else f"{ahead} jobs ahead"
