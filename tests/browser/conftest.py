@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.painted_studio import PaintedStudio
 from tests.browser.people_steps import SIZES, OpenBrowser, browsers
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -28,6 +29,20 @@ def chromium(launch: Callable[..., Browser]) -> Iterator[Browser]:
     browser = launch()
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
+    """A studio of the module's own, without accounts."""
+    with PaintedStudio(tmp_path_factory.mktemp("painted")).serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def open_to_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
+    """A studio of the module's own, where one need not sign in."""
+    with PaintedStudio(tmp_path_factory.mktemp("guests"), mode="guest").serving() as served:
+        yield served
 
 
 @pytest.fixture

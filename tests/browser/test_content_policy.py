@@ -19,12 +19,6 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-@pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
-    with PaintedStudio(tmp_path_factory.mktemp("painted")).serving() as served:
-        yield served
-
-
 @pytest.fixture
 def page(chromium: Browser, painted: PaintedStudio) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 1440, "height": 900})

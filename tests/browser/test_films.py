@@ -20,13 +20,6 @@ SHORT = "a boat at night"
 RICH = "a boat at night in soft light, with a calm camera and a wide view"
 
 
-@pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
-    with PaintedStudio(tmp_path_factory.mktemp("painted")).serving() as studio:
-        assert isinstance(studio, PaintedStudio)
-        yield studio
-
-
 @pytest.fixture
 def desk(chromium: Browser) -> Iterator[BrowserContext]:
     with chromium.new_context(viewport={"width": 1440, "height": 900}) as context:

@@ -87,13 +87,6 @@ def changed(change: Callable[[dict[str, Any]], None]) -> Callable[[Route], None]
     return handle
 
 
-@pytest.fixture(scope="module")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
-    with PaintedStudio(tmp_path_factory.mktemp("painted")).serving() as studio:
-        assert isinstance(studio, PaintedStudio)
-        yield studio
-
-
 @pytest.fixture(params=list(SIZES))
 def screen(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
     """A desk and a phone, on which nothing may stick out."""

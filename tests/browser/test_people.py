@@ -28,7 +28,6 @@ OTHER_PASSWORD = "four white sails at noon"  # not in any list
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
     with PaintedStudio(tmp_path_factory.mktemp("people"), mode="accounts").serving() as served:
-        assert isinstance(served, PaintedStudio)
         make_admin(served.studio)
         yield served
 

@@ -19,7 +19,6 @@ SOON_MS = 30_000
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
     with PaintedStudio(tmp_path_factory.mktemp("ends"), mode="accounts").serving() as served:
-        assert isinstance(served, PaintedStudio)
         yield served
 
 
@@ -40,13 +39,6 @@ def page(open_browser: OpenBrowser, studio: PaintedStudio, ann: str, size: str) 
         ended = page.request.delete(f"{studio.url}/api/sessions/{session['id']}", headers={"Origin": studio.url})
         assert ended.status == 204
     return page
-
-
-@pytest.fixture(scope="module")
-def open_to_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
-    with PaintedStudio(tmp_path_factory.mktemp("guests"), mode="guest").serving() as served:
-        assert isinstance(served, PaintedStudio)
-        yield served
 
 
 def told(page: Page) -> Locator:

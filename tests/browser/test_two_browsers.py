@@ -37,14 +37,6 @@ window.EventSource = class extends EventSource {
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
     with PaintedStudio(tmp_path_factory.mktemp("people"), mode="accounts").serving() as served:
-        assert isinstance(served, PaintedStudio)
-        yield served
-
-
-@pytest.fixture(scope="module")
-def open_to_guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
-    with PaintedStudio(tmp_path_factory.mktemp("guests"), mode="guest").serving() as served:
-        assert isinstance(served, PaintedStudio)
         yield served
 
 

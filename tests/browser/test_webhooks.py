@@ -19,7 +19,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaintedStudio]:
     with PaintedStudio(tmp_path_factory.mktemp("webhooks"), mode="accounts").serving() as served:
-        assert isinstance(served, PaintedStudio)
         make_admin(served.studio)
         yield served
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Self
 
 import gradio as gr
 import uvicorn
@@ -324,7 +325,7 @@ class ServedStudio:
         await self.server.serve()
 
     @contextmanager
-    def serving(self) -> Iterator[ServedStudio]:
+    def serving(self) -> Iterator[Self]:
         self.thread.start()
         try:
             while not (hasattr(self, "server") and self.server.started):

@@ -5,6 +5,7 @@ import { emitter } from "./dom.js";
 
 const changes = emitter();
 let first = null;
+let asking = null;
 let signedIn = true;
 
 // Tells `listener` at once, and whenever it changes.
@@ -23,7 +24,9 @@ export function watchSession() {
 
 // The person whom the studio answers here, or null. What is on the page of one person is not for another who has signed
 // in since: then the page begins anew. Not for another guest: a browser without cookies is a new one with every call.
-export async function checkPerson() {
+export const checkPerson = () => (asking ??= ask().finally(() => (asking = null)));
+
+async function ask() {
   const me = await api.me().catch(() => null); // signed out: the refusal was told above
   if (!me) return null;
   first ??= me;
